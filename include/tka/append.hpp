@@ -1,0 +1,172 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// Writing new keys and values into a cache, in the cache's own layout.
+
+#pragma once
+
+#include <tka/concepts.hpp>
+#include <tka/config.hpp>
+#include <tka/detail/shared/append_rows.hpp>
+#include <tka/form.hpp>
+#include <tka/precision/fp8.hpp>
+#include <tka/quantize.hpp>
+#include <tka/scale_view.hpp>
+#include <tka/select/lightning_indexer.hpp>
+#include <tka/shape.hpp>
+#include <tka/status.hpp>
+#include <tka/tensor_view.hpp>
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+namespace tka::inline TKA_ABI {
+
+/// The numbers of an append.
+struct append_options {
+  scale_rounding rounding = scale_rounding::nearest;  ///< only 8-bit caches with own scales
+  rotation rotate = rotation::none;                   ///< only `append_index_keys`
+  tka::shard shard{};                                 ///< tokens of other shards are passed over
+};
+
+/// Tensors of `append`. New tokens come by the form's query source (uniform: q_len a sequence;
+/// ragged: cumulative borders), the cache by its kv source.
+template <class Precision, class Form>
+struct append_tensors {
+  using source_type = typename Precision::query_type;
+  tensor_view<source_type const> new_k{};  ///< [batch, kv_heads, q_len, qk_dim] read
+  tensor_view<source_type const> new_v{};  ///< [batch, kv_heads, q_len, v_dim] read
+  tensor_view<typename Precision::key_type> k{};    ///< the cache, written
+  tensor_view<typename Precision::value_type> v{};  ///< the cache, written; not for mla_656
+  /// Only layout::scaled. Scales of their own for each token (token stride not 0) are chosen and
+  /// written; shared ones are read.
+  mutable_scale_view k_scales{};
+  mutable_scale_view v_scales{};
+  typename Form::kv_source::tensors kv{};  ///< lengths are not read
+  typename Form::query_source::tensors query{};  ///< positions are not read
+  std::int32_t const* starts = nullptr;  ///< [batch] position of each sequence's first new token
+  std::uint32_t* error = nullptr;        ///< bits of `data_error` are or-ed in
+};
+
+/// Tensors of `append_index_keys`.
+template <class IndexPrecision, class Form>
+struct append_index_tensors {
+  tensor_view<float const> new_k{};  ///< [batch, 1, q_len, index_dim] read
+  tensor_view<typename IndexPrecision::key_type> k{};  ///< the cache, written
+  tensor_view<float> k_scales{};  ///< one a token, written; only 8-bit keys and not page_132
+  typename Form::kv_source::tensors kv{};
+  typename Form::query_source::tensors query{};
+  std::int32_t const* starts = nullptr;
+  std::uint32_t* error = nullptr;
+};
+
+namespace detail {
+
+template <class Precision, class Backend, class Form>
+struct append_call {
+  static_assert(precision_policy<Precision>,
+                "tka::append: the first argument must be a precision policy; use fp32, fp16, bf16 "
+                "or fp8");
+  static_assert(form_type<Form>, "tka::append: the third argument must be a form; use form<...>");
+  using tensors = append_tensors<Precision, Form>;
+
+  [[nodiscard]] status operator()(shape const& s, append_options const& o,
+                                  tensors const& t) const noexcept {
+    if (status const st = check_append(s, o.shard, s.qk_dim, Form::kv_source::has_pages);
+        st != status::ok) {
+      return st;
+    }
+    constexpr bool mla = std::is_same_v<typename Form::cache_layout, layout::mla_656>;
+    if (mla && (s.kv_heads != 1 || s.qk_dim != mla_656_dim)) return status::unsupported_head_dim;
+    if (!t.new_k || !t.k || t.starts == nullptr || (!mla && (!t.new_v || !t.v)) ||
+        !Form::kv_source::complete(t.kv) || !Form::query_source::complete(t.query)) {
+      return status::null_pointer;
+    }
+    if (!mla && s.v_dim < 1) return status::invalid_shape;
+    for_each_new_token<Form>(s, o.shard, t, [&](location from, location to) {
+      for (std::int32_t h = 0; h < s.kv_heads; ++h) {
+        auto const* const k = t.new_k.at(from.outer, h, from.token);
+        if constexpr (mla) {
+          write_mla_656(k, t.k.at(to.outer, h, to.token), o.rounding);
+        } else {
+          auto const* const v = t.new_v.at(from.outer, h, from.token);
+          write_row(k, s.qk_dim, t.k.at(to.outer, h, to.token), t.k_scales, to, h, o.rounding);
+          write_row(v, s.v_dim, t.v.at(to.outer, h, to.token), t.v_scales, to, h, o.rounding);
+        }
+      }
+    });
+    return status::ok;
+  }
+};
+
+template <class IndexPrecision, class Backend, class Form, class Layout>
+struct append_index_call {
+  using key = typename IndexPrecision::key_type;
+  static constexpr bool paged_scales = std::is_same_v<Layout, index_layout::page_132>;
+  static_assert(!paged_scales || Form::kv_source::has_pages,
+                "tka::append_index_keys: index_layout::page_132 lies in pages; use form<kv::paged>");
+  using tensors = append_index_tensors<IndexPrecision, Form>;
+
+  [[nodiscard]] status operator()(shape const& s, append_options const& o,
+                                  tensors const& t) const noexcept {
+    if (status const st = check_append(s, o.shard, s.index_dim, Form::kv_source::has_pages);
+        st != status::ok) {
+      return st;
+    }
+    bool const rotates = o.rotate == rotation::hadamard;
+    if (s.index_dim > max_row || (rotates && (s.index_dim & (s.index_dim - 1)) != 0)) {
+      return status::unsupported_head_dim;
+    }
+    if (!t.new_k || !t.k || t.starts == nullptr || !Form::kv_source::complete(t.kv) ||
+        !Form::query_source::complete(t.query) ||
+        (sizeof(key) == 1 && !paged_scales && !t.k_scales)) {
+      return status::null_pointer;
+    }
+    for_each_new_token<Form>(s, o.shard, t, [&](location from, location to) {
+      float row[max_row];
+      read_row(t.new_k.at(from.outer, 0, from.token), s.index_dim, row);
+      write_index_row(s, o, t, to, row);
+    });
+    return status::ok;
+  }
+
+ private:
+  static void write_index_row(shape const& s, append_options const& o, tensors const& t,
+                              location to, float* row) noexcept {
+    if constexpr (sizeof(key) != 1) {
+      if (o.rotate == rotation::hadamard) rotate_hadamard(row, s.index_dim);
+      key* const out = t.k.at(to.outer, 0, to.token);
+      for (std::int32_t d = 0; d < s.index_dim; ++d) out[d] = key{row[d]};
+    } else if constexpr (paged_scales) {
+      key* const page = t.k.at(to.outer, 0, 0);
+      float const scale =
+          quantize_row(row, s.index_dim, page + to.token * s.index_dim, o.rounding, o.rotate);
+      std::memcpy(static_cast<void*>(page + std::int64_t{s.page_size} * s.index_dim +
+                                     to.token * 4),
+                  &scale, sizeof(scale));
+    } else {
+      *t.k_scales.at(to.outer, 0, to.token) = quantize_row(
+          row, s.index_dim, t.k.at(to.outer, 0, to.token), o.rounding, o.rotate);
+    }
+  }
+};
+
+}  // namespace detail
+
+/// Writes new keys and values behind those that a cache holds: converted, or quantised with the
+/// scales of the form's cache layout. Token i of sequence b goes to position starts[b] + i; one
+/// that has no place (a page out of range, a position >= shape.kv_len) is passed over and
+/// reported. `shape` needs batch, kv_heads, q_len (new tokens), kv_len, qk_dim, v_dim, page_size.
+template <class Precision, class Backend, class Form = form<>>
+inline constexpr detail::append_call<Precision, Backend, Form> append{};
+
+/// The same for the keys of a lightning indexer. `shape` needs batch, q_len, kv_len, index_dim,
+/// page_size. With rotation::hadamard index queries must be rotated too (`quantize_row`).
+template <class IndexPrecision, class Backend, class Form = form<>,
+          class Layout = index_layout::plain>
+inline constexpr detail::append_index_call<IndexPrecision, Backend, Form, Layout>
+    append_index_keys{};
+
+}  // namespace tka::inline TKA_ABI

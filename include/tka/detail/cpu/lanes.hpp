@@ -1,0 +1,151 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// As many floats as a register holds: Eigen's packets under one name, and the widening of storage
+/// types into them. The only file that touches Eigen's packet layer.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/precision/bf16.hpp>
+#include <tka/precision/fp16.hpp>
+#include <tka/precision/fp8.hpp>
+
+#include <Eigen/Core>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+namespace tka::inline TKA_ABI::detail::cpu {
+
+/// Eigen's widest float packet for the target: 4, 8 or 16 lanes. Fixed-size Eigen arrays would say
+/// the same, but g++ 12 keeps blocks of them in memory; packets stay in registers.
+using lanes = Eigen::internal::packet_traits<float>::type;
+inline constexpr int lane_count = sizeof(lanes) / sizeof(float);
+static_assert(lane_count <= 16, "tka::cpu: head sizes are multiples of 16; widen head_dim_served");
+
+[[nodiscard]] inline lanes splat(float x) noexcept { return Eigen::internal::pset1<lanes>(x); }
+[[nodiscard]] inline lanes load(float const* p) noexcept {
+  return Eigen::internal::ploadu<lanes>(p);
+}
+inline void store(float* p, lanes x) noexcept { Eigen::internal::pstoreu(p, x); }
+[[nodiscard]] inline lanes add(lanes a, lanes b) noexcept { return Eigen::internal::padd(a, b); }
+[[nodiscard]] inline lanes subtract(lanes a, lanes b) noexcept {
+  return Eigen::internal::psub(a, b);
+}
+[[nodiscard]] inline lanes multiply(lanes a, lanes b) noexcept {
+  return Eigen::internal::pmul(a, b);
+}
+/// a * b + c, fused wherever the target fuses: the same operation in every use.
+[[nodiscard]] inline lanes multiply_add(lanes a, lanes b, lanes c) noexcept {
+  return Eigen::internal::pmadd(a, b, c);
+}
+/// x where x > 0 or NaN, else 0.
+[[nodiscard]] inline lanes rectify(lanes x) noexcept {
+  lanes const zero = splat(0.0f);
+  return Eigen::internal::pandnot(x, Eigen::internal::pcmp_le(x, zero));
+}
+/// value where x >= limit or x is NaN, else 0.
+[[nodiscard]] inline lanes keep_from(lanes x, float limit, lanes value) noexcept {
+  return Eigen::internal::pandnot(value, Eigen::internal::pcmp_lt(x, splat(limit)));
+}
+/// The sum of all lanes, in Eigen's fixed order.
+[[nodiscard]] inline float sum(lanes x) noexcept { return Eigen::internal::predux(x); }
+
+/// e^x with e^x = 0 below the normal range (Eigen's clamps there) and NaN passed on.
+[[nodiscard]] inline lanes exponential(lanes x) noexcept {
+  return keep_from(x, -87.0f, Eigen::internal::pexp(x));
+}
+/// One float, by the same instructions.
+[[nodiscard]] inline float exponential(float x) noexcept {
+  return Eigen::internal::pfirst(exponential(splat(x)));
+}
+[[nodiscard]] inline lanes hyperbolic_tangent(lanes x) noexcept {
+  return Eigen::internal::ptanh(x);
+}
+
+/// Integers of the same width, for bit work that Eigen 3.4 has no packets for.
+using word_lanes [[gnu::vector_size(4 * lane_count)]] = std::uint32_t;
+using half_lanes [[gnu::vector_size(2 * lane_count)]] = std::uint16_t;
+using byte_lanes [[gnu::vector_size(lane_count)]] = std::uint8_t;
+using float_lanes [[gnu::vector_size(4 * lane_count)]] = float;
+
+template <class To, class From>
+[[nodiscard]] inline To same_bits(From const& from) noexcept {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  std::memcpy(static_cast<void*>(&to), static_cast<void const*>(&from), sizeof(To));
+  return to;
+}
+
+template <class T>
+[[nodiscard]] inline T load_unaligned(void const* p) noexcept {
+  T value;
+  std::memcpy(static_cast<void*>(&value), p, sizeof(T));
+  return value;
+}
+
+/// Unsigned integers widened to 32 bits; g++ 12 needs help to do it in one instruction.
+[[nodiscard]] inline word_lanes widen_integers(half_lanes x) noexcept {
+#if defined(__AVX512F__)
+  return same_bits<word_lanes>(_mm512_cvtepu16_epi32(same_bits<__m256i>(x)));
+#elif defined(__AVX2__)
+  return same_bits<word_lanes>(_mm256_cvtepu16_epi32(same_bits<__m128i>(x)));
+#else
+  return __builtin_convertvector(x, word_lanes);
+#endif
+}
+[[nodiscard]] inline word_lanes widen_integers(byte_lanes x) noexcept {
+#if defined(__AVX512F__)
+  return same_bits<word_lanes>(_mm512_cvtepu8_epi32(same_bits<__m128i>(x)));
+#elif defined(__AVX2__)
+  return same_bits<word_lanes>(
+      _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(same_bits<long long>(x))));
+#else
+  return __builtin_convertvector(x, word_lanes);
+#endif
+}
+
+[[nodiscard]] inline lanes widen(float const* p) noexcept { return load(p); }
+
+[[nodiscard]] inline lanes widen(bfloat16_t const* p) noexcept {
+  return same_bits<lanes>(widen_integers(load_unaligned<half_lanes>(p)) << 16);
+}
+
+[[nodiscard]] inline lanes widen(float16_t const* p) noexcept {
+#if defined(__AVX512F__)
+  return same_bits<lanes>(_mm512_cvtph_ps(load_unaligned<__m256i>(p)));
+#elif defined(__AVX2__) && defined(__F16C__)
+  return same_bits<lanes>(_mm256_cvtph_ps(load_unaligned<__m128i>(p)));
+#else
+  word_lanes const h = widen_integers(load_unaligned<half_lanes>(p));
+  word_lanes const sign = (h & 0x8000u) << 16;
+  word_lanes const magnitude = (h & 0x7fffu) << 13;
+  // Three cases by exponent, all computed and then chosen by mask: normal, inf or NaN, subnormal.
+  auto const special = same_bits<word_lanes>(magnitude >= 0x0f800000u);
+  auto const subnormal = same_bits<word_lanes>(magnitude < 0x00800000u);
+  auto const tiny = same_bits<word_lanes>(same_bits<float_lanes>(magnitude + 0x38800000u) -
+                                          (float_lanes{} + 0x1p-14f));
+  word_lanes const normal = magnitude + 0x38000000u + (special & 0x38000000u);
+  return same_bits<lanes>(sign | (subnormal & tiny) | (~subnormal & normal));
+#endif
+}
+
+[[nodiscard]] inline lanes widen(float8_e4m3_t const* p) noexcept {
+  word_lanes const b = widen_integers(load_unaligned<byte_lanes>(p));
+  word_lanes const sign = (b & 0x80u) << 24;
+  word_lanes const code = b & 0x7fu;
+  auto const subnormal = same_bits<word_lanes>(code < 8u);
+  auto const nan = same_bits<word_lanes>(code == 0x7fu);
+  auto const tiny = same_bits<word_lanes>(same_bits<float_lanes>((code << 20) + 0x3c800000u) -
+                                          (float_lanes{} + 0x1p-6f));
+  word_lanes const wide = (subnormal & tiny) | (~subnormal & ((code << 20) + 0x3c000000u));
+  return same_bits<lanes>(sign | (~nan & wide) | (nan & 0x7fc00000u));
+}
+
+}  // namespace tka::inline TKA_ABI::detail::cpu

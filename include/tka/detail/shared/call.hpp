@@ -1,0 +1,124 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// What the public calls share: checking at compile time, planning, running, phases.
+
+#pragma once
+
+#include <tka/concepts.hpp>
+#include <tka/config.hpp>
+#include <tka/detail/shared/problem.hpp>
+#include <tka/form.hpp>
+#include <tka/plan.hpp>
+#include <tka/status.hpp>
+#include <tka/workspace.hpp>
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+namespace tka::inline TKA_ABI::detail {
+
+/// The rules that the compiler can check, each failing with one sentence.
+template <class Selection, class Precision, class Backend, class Form>
+struct checked {
+  static_assert(selection_policy<Selection>,
+                "tka::sparse_attention: the first argument must be a selection policy; use "
+                "exact_radix, bucketed, lightning_indexer<...> or stored_scores<...>");
+  static_assert(precision_policy<Precision>,
+                "tka::sparse_attention: the second argument must be a precision policy; use fp32, "
+                "fp16, bf16, fp8 or fp8_with<...>");
+  static_assert(backend_policy<Backend>,
+                "tka::sparse_attention: the third argument must be a backend; use cpu (include "
+                "tka/backend/cpu.hpp)");
+  static_assert(form_type<Form>,
+                "tka::sparse_attention: the fourth argument must be a form; use form<...> with "
+                "parts of tka::scope, query, kv, visibility, layout or unit");
+  static constexpr bool ok = selection_policy<Selection> && precision_policy<Precision> &&
+                             backend_policy<Backend> && form_type<Form>;
+};
+
+/// The rules that tie policies to each other.
+template <class Problem>
+struct compatible {
+  using layout_type = typename Problem::cache_layout;
+  static constexpr bool fp8_keys = sizeof(typename Problem::precision::key_type) == 1;
+  static constexpr bool layout_ok =
+      std::is_same_v<layout_type, layout::plain> || std::is_same_v<layout_type, layout::scaled> ||
+      fp8_keys;
+  static_assert(Problem::scope_exists,
+                "tka::sparse_attention: this scope does not exist for this selection; q.k selects "
+                "by scope::query_head or scope::kv_group, an indexer by scope::all_heads");
+  static_assert(layout_ok,
+                "tka::sparse_attention: layout::mla_656 stores e4m3; use the precision fp8");
+  static constexpr bool ok = Problem::scope_exists && layout_ok;
+};
+
+/// A stateless callable for one task. `Tensors` is the public aggregate of the call and makes the
+/// engine's arguments.
+template <class Backend, class Problem, class Tensors>
+class call {
+ public:
+  using tensors = Tensors;
+  using device = typename Backend::device;
+
+  /// Plans the call for these bounds: pure, allocates nothing, touches no device. Whether it can
+  /// run stands in `plan.status`; the sizes of the workspace in `scratch_bytes`, `state_bytes`.
+  [[nodiscard]] tka::plan plan(shape const& s, options const& o, device const& d) const noexcept {
+    return engine::make_plan(s, o, d);
+  }
+
+  /// `ok`, or why a call with these bounds cannot run on the device; nothing runs.
+  [[nodiscard]] status supported(shape const& s, options const& o, device const& d) const noexcept {
+    return plan(s, o, d).status;
+  }
+
+  /// The same plan under another schedule (other sizes and speed, the same results).
+  [[nodiscard]] tka::plan reschedule(tka::plan const& p, schedule const& wanted) const noexcept {
+    return p.status == status::ok ? engine::reschedule(p, wanted) : p;
+  }
+
+  /// Makes `state` ready for a first call, and again after a failed one.
+  [[nodiscard]] status initialize(tka::plan const& p, workspace const& w) const noexcept {
+    if (p.status != status::ok) return status::plan_mismatch;
+    return w.state_bytes >= p.state_bytes ? status::ok : status::workspace_too_small;
+  }
+
+  /// Runs the call. The last argument says where: an executor on the CPU (default: the calling
+  /// thread). Allocates nothing. On any status but `ok` no byte was written.
+  template <class... Where>
+  [[nodiscard]] status operator()(tka::plan const& p, tensors const& t, workspace const& w,
+                                  Where&&... where) const noexcept {
+    static_assert(sizeof...(Where) <= 1, "tka: one executor or stream at most");
+    auto const a = t.template to_arguments<Problem>();
+    if (status const s = engine::check_call(p, a, w); s != status::ok) return s;
+    if constexpr (sizeof...(Where) == 0) {
+      Backend::template run<Problem>(p, a, w, typename Backend::serial{});
+    } else {
+      Backend::template run<Problem>(p, a, w, std::forward<Where>(where)...);
+    }
+    return status::ok;
+  }
+
+  /// For hosts that bring their own threads: worker `worker` of `workers` does its share of phase
+  /// `phase`. Call it for all workers of a phase, at once or not, before the next phase begins;
+  /// phases are 0 .. plan.schedule.phases - 1, workers at most plan.schedule.workers.
+  [[nodiscard]] status run_phase(tka::plan const& p, tensors const& t, workspace const& w,
+                                 std::int32_t phase, std::int32_t worker,
+                                 std::int32_t workers) const noexcept {
+    auto const a = t.template to_arguments<Problem>();
+    if (status const s = engine::check_call(p, a, w); s != status::ok) return s;
+    if (phase < 0 || phase >= p.schedule.phases || worker < 0 || worker >= workers ||
+        workers > p.schedule.workers) {
+      return status::invalid_worker;
+    }
+    engine::run_phase(p, a, w, phase, worker, workers);
+    return status::ok;
+  }
+
+ private:
+  using engine = typename Backend::template engine<Problem>;
+};
+
+}  // namespace tka::inline TKA_ABI::detail
