@@ -77,15 +77,19 @@ class attender {
     std::int32_t seen = from;
     float* const logit = work_.logit;
     for (; seen < selected.count && count < chunk_keys; ++seen) {
-      std::int32_t const index = selected.index[seen];
+      std::int32_t index = selected.index[seen];
       if constexpr (!Problem::selects) {
-        if (index < 0 || index >= s.local_keys) continue;
+        index = local_index(s, index);
+        if (index < 0) continue;
       }
       at[count] = Problem::kv_source::locate(args_.kv, s.b, index, plan_.shape.page_size);
       if (at[count].outer < 0) continue;
       if (selected.key != nullptr) logit[count] = from_ordered(selected.key[seen]);
       ++count;
     }
+    auto const rows = value_rows<typename Problem::cache_layout>(args_.k, args_.v, args_.scales,
+                                                                 heads.kv_head);
+    fetch(rows, at, count);
     if (selected.key == nullptr) score(heads, at, count);
     logit_map const to_logit{plan_.options.scale, plan_.options.soft_cap};
     for (std::int32_t h = 0; h < heads.count; ++h) {
@@ -96,8 +100,22 @@ class attender {
       float const factor = accumulate(sums[h], x, chunk_keys);
       if (factor != 1.0f) rescale(h, factor);
     }
-    weigh(heads, at, count);
+    row_tile<std::remove_const_t<decltype(rows)>> tile;
+    tile.resolve(rows, at, count, plan_.shape.v_dim, work_.wide);
+    add_weighted_values(work_.logit, chunk_keys, heads.count, tile.address, count,
+                        plan_.shape.v_dim, work_.output, plan_.shape.v_dim);
     return seen - from;
+  }
+
+  /// The local index of a position from outside; negative where it is not here.
+  [[nodiscard]] std::int32_t local_index(sequence const& s, std::int32_t position) const noexcept {
+    if (position < 0 || position >= s.length) {
+      if (position != -1) report(args_.error, data_error::position_out_of_range);
+      return -1;
+    }
+    auto const local = static_cast<std::int32_t>(local_below(plan_.options.shard, position));
+    bool const here = local_below(plan_.options.shard, std::int64_t{position} + 1) > local;
+    return here ? local : -1;
   }
 
   void score(head_range const& heads, location const* at, std::int32_t count) noexcept {
@@ -116,13 +134,17 @@ class attender {
     }
   }
 
-  void weigh(head_range const& heads, location const* at, std::int32_t count) noexcept {
-    auto const rows = value_rows<typename Problem::cache_layout>(args_.k, args_.v, args_.scales,
-                                                                 heads.kv_head);
-    row_tile<std::remove_const_t<decltype(rows)>> tile;
-    tile.resolve(rows, at, count, plan_.shape.v_dim, work_.wide);
-    add_weighted_values(work_.logit, chunk_keys, heads.count, tile.address, count,
-                        plan_.shape.v_dim, work_.output, plan_.shape.v_dim);
+  /// Asks for the values of a chunk while its probabilities are computed: rows that are selected
+  /// lie anywhere, so no hardware foresees them.
+  template <class Rows>
+  void fetch(Rows const& rows, location const* at, std::int32_t count) const noexcept {
+    if constexpr (Rows::in_place) {
+      constexpr std::int32_t line = 64 / sizeof(typename Rows::element);
+      for (std::int32_t i = 0; i < count; ++i) {
+        auto const* const row = rows.address(at[i]);
+        for (std::int32_t d = 0; d < plan_.shape.v_dim; d += line) __builtin_prefetch(row + d);
+      }
+    }
   }
 
   void write(location query, std::int32_t head, softmax_sums const& sums, float const* output,

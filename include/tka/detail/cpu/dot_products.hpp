@@ -14,43 +14,61 @@
 
 namespace tka::inline TKA_ABI::detail::cpu {
 
-/// `Rows` x `Keys` products held in registers. Each pair is a chain of its own (lanes over
-/// head_dim, ascending, then `sum`), so neither its neighbours nor the block size changes a bit.
-template <int Rows, int Keys, class K>
+/// `Rows` x `Keys` products, lane_count of them, held in registers. Each is a chain of its own
+/// (lanes over head_dim, ascending, then a tree over the lanes), so neither its neighbours nor the
+/// shape of the block changes a bit. Row r's products begin at out[r * out_stride].
+template <int Rows, class K>
 inline void dot_block(float const* q, std::int64_t q_stride, K const* const* keys, int dim,
-                      float* out, std::int64_t out_stride) noexcept {
-  lanes acc[Rows][Keys];
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < Keys; ++j) acc[r][j] = splat(0.0f);
-  }
+                      float* out, std::int64_t out_stride, int wanted) noexcept {
+  constexpr int key_count = lane_count / Rows;
+  lane_square acc;
+#pragma GCC unroll 16
+  for (int i = 0; i < lane_count; ++i) acc.packet[i] = splat(0.0f);
+#pragma GCC unroll 4
   for (int d = 0; d < dim; d += lane_count) {
-    lanes k[Keys];
-#pragma GCC unroll 8
-    for (int j = 0; j < Keys; ++j) k[j] = widen(keys[j] + d);
-#pragma GCC unroll 8
+    lanes k[key_count];
+#pragma GCC unroll 16
+    for (int j = 0; j < key_count; ++j) k[j] = widen(keys[j] + d);
+#pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       lanes const x = load(q + r * q_stride + d);
-#pragma GCC unroll 8
-      for (int j = 0; j < Keys; ++j) acc[r][j] = multiply_add(x, k[j], acc[r][j]);
+#pragma GCC unroll 16
+      for (int j = 0; j < key_count; ++j) {
+        acc.packet[r * key_count + j] = multiply_add(x, k[j], acc.packet[r * key_count + j]);
+      }
     }
   }
-#pragma GCC unroll 8
+  alignas(64) float product[lane_count];
+  store(product, sum_each(acc));
   for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 8
-    for (int j = 0; j < Keys; ++j) out[r * out_stride + j] = sum(acc[r][j]);
+    for (int j = 0; j < wanted; ++j) out[r * out_stride + j] = product[r * key_count + j];
+  }
+}
+
+/// Asks for keys a page ahead, where the hardware's own streams end.
+template <class K>
+inline void fetch_rows(K const* const* keys, int wanted, int left, int dim) noexcept {
+  constexpr int ahead = 16;
+  constexpr int line = 64 / sizeof(K);
+  for (int i = ahead; i < ahead + wanted && i < left; ++i) {
+    for (int d = 0; d < dim; d += line) __builtin_prefetch(keys[i] + d);
   }
 }
 
 template <int Rows, class K>
 inline void dot_rows(float const* q, std::int64_t q_stride, K const* const* keys, int count,
-                     int dim, float* out, std::int64_t out_stride) noexcept {
+                     int reach, int dim, float* out, std::int64_t out_stride) noexcept {
+  constexpr int key_count = lane_count / Rows;
   int j = 0;
-  for (; j + 2 <= count; j += 2) {
-    dot_block<Rows, 2>(q, q_stride, keys + j, dim, out + j, out_stride);
+  for (; j + key_count <= count; j += key_count) {
+    if constexpr (Rows > 1) fetch_rows(keys + j, key_count, reach - j, dim);
+    dot_block<Rows>(q, q_stride, keys + j, dim, out + j, out_stride, key_count);
   }
-  if (j < count) dot_block<Rows, 1>(q, q_stride, keys + j, dim, out + j, out_stride);
+  if (j == count) return;
+  // The last keys share a block with repetitions of the very last one.
+  K const* rest[key_count];
+  for (int i = 0; i < key_count; ++i) rest[i] = keys[std::min(j + i, count - 1)];
+  dot_block<Rows>(q, q_stride, rest, dim, out + j, out_stride, count - j);
 }
 
 /// out[r][j] = q[r] . *keys[j] in fp32. `dim` is a multiple of 16.
@@ -64,11 +82,11 @@ template <class K>
     int const n = std::min(near, count - first);
     int r = 0;
     for (; r + 4 <= rows; r += 4) {
-      dot_rows<4>(q + r * q_stride, q_stride, keys + first, n, dim, out + r * out_stride + first,
+      dot_rows<4>(q + r * q_stride, q_stride, keys + first, n, r == 0 ? count - first : n, dim, out + r * out_stride + first,
                   out_stride);
     }
     for (; r < rows; ++r) {
-      dot_rows<1>(q + r * q_stride, q_stride, keys + first, n, dim, out + r * out_stride + first,
+      dot_rows<1>(q + r * q_stride, q_stride, keys + first, n, n, dim, out + r * out_stride + first,
                   out_stride);
     }
   }

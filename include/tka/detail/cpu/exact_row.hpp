@@ -7,6 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cpu/append_above.hpp>
 #include <tka/detail/cpu/radix_select.hpp>
 #include <tka/detail/cpu/tile.hpp>
 #include <tka/detail/shared/arena.hpp>
@@ -50,15 +51,7 @@ class exact_row {
   void push_tile(ordered_key const* key, std::int32_t count, std::int32_t first,
                  std::uint32_t* histogram) noexcept {
     make_room(count, histogram);
-    constexpr std::int32_t block = 16;
-    std::int32_t i = 0;
-    for (; i + block <= count; i += block) {
-      ordered_key largest = key[i];
-      for (std::int32_t j = 1; j < block; ++j) largest = std::max(largest, key[i + j]);
-      if (largest <= gate_) continue;
-      for (std::int32_t j = 0; j < block; ++j) append(key[i + j], first + i + j);
-    }
-    for (; i < count; ++i) append(key[i], first + i);
+    size_ = append_above(key, count, first, gate_, key_, index_, size_);
   }
 
   /// Takes over what another row has kept of later positions.
@@ -66,7 +59,11 @@ class exact_row {
     for (std::int32_t i = 0; i < later.size_; i += tile_keys) {
       std::int32_t const count = std::min(tile_keys, later.size_ - i);
       make_room(count, histogram);
-      for (std::int32_t j = 0; j < count; ++j) append(later.key_[i + j], later.index_[i + j]);
+      for (std::int32_t j = i; j < i + count; ++j) {
+        key_[size_] = later.key_[j];
+        index_[size_] = later.index_[j];
+        size_ += later.key_[j] > gate_ ? 1 : 0;
+      }
     }
   }
 
@@ -88,11 +85,6 @@ class exact_row {
       gate_ = keep_largest(key_, index_, size_, keep_, histogram);
       size_ = keep_;
     }
-  }
-  void append(ordered_key key, std::int32_t index) noexcept {
-    key_[size_] = key;
-    index_[size_] = index;
-    size_ += key > gate_ ? 1 : 0;
   }
 
   ordered_key* key_ = nullptr;

@@ -54,8 +54,35 @@ inline void store(float* p, lanes x) noexcept { Eigen::internal::pstoreu(p, x); 
 [[nodiscard]] inline lanes keep_from(lanes x, float limit, lanes value) noexcept {
   return Eigen::internal::pandnot(value, Eigen::internal::pcmp_lt(x, splat(limit)));
 }
-/// The sum of all lanes, in Eigen's fixed order.
-[[nodiscard]] inline float sum(lanes x) noexcept { return Eigen::internal::predux(x); }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // of a register type, as an argument
+/// lane_count packets, `packet[i]`.
+using lane_square = Eigen::internal::PacketBlock<lanes, lane_count>;
+#pragma GCC diagnostic pop
+
+/// Lane i of the result is the sum of the lanes of x[i]: a transposition, then a tree of additions
+/// over neighbours. One order for every sum in the library.
+[[nodiscard]] inline lanes sum_each(lane_square x) noexcept {
+  Eigen::internal::ptranspose(x);
+#pragma GCC unroll 4
+  for (int step = 1; step < lane_count; step *= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < lane_count; i += 2 * step) {
+      x.packet[i] = add(x.packet[i], x.packet[i + step]);
+    }
+  }
+  return x.packet[0];
+}
+
+/// The sum of all lanes of one packet, in the same order.
+[[nodiscard]] inline float sum(lanes x) noexcept {
+  float part[lane_count];
+  store(part, x);
+  for (int step = 1; step < lane_count; step *= 2) {
+    for (int i = 0; i < lane_count; i += 2 * step) part[i] += part[i + step];
+  }
+  return part[0];
+}
 
 /// e^x with e^x = 0 below the normal range (Eigen's clamps there) and NaN passed on.
 [[nodiscard]] inline lanes exponential(lanes x) noexcept {

@@ -56,22 +56,28 @@ template <int DigitBits>
                                               std::int32_t size, std::int32_t keep,
                                               std::uint32_t* histogram) noexcept {
   if (keep <= 0) return key_of_nan;
-  radix_threshold t = size >= 4096 ? find_threshold<11>(key, size, keep, histogram)
-                                   : find_threshold<8>(key, size, keep, histogram);
-  ordered_key const gate = static_cast<ordered_key>(t.bits ^ 0x80000000u);
-  // A bin kept whole holds keys above its lower end too, so count exact ties from `keep`.
+  radix_threshold const t = size >= 4096 ? find_threshold<11>(key, size, keep, histogram)
+                                         : find_threshold<8>(key, size, keep, histogram);
+  auto const gate = static_cast<ordered_key>(t.bits ^ 0x80000000u);
+  // Keys at the gate stay while there is room: those above need `keep` less the room for ties. A
+  // bin that was kept whole holds keys above its lower end too, so the ties are counted anew.
   std::int32_t above = 0;
   for (std::int32_t i = 0; i < size; ++i) above += key[i] > gate ? 1 : 0;
   std::int32_t ties = keep - above;
+  std::int32_t i = 0;
   std::int32_t out = 0;
-  for (std::int32_t i = 0; i < size; ++i) {
+  for (; i < size && ties > 0; ++i) {
     ordered_key const k = key[i];
-    bool const tie = k == gate;
-    bool const taken = k > gate || (tie && ties > 0);
     key[out] = k;
     index[out] = index[i];
-    out += taken ? 1 : 0;
-    ties -= tie ? 1 : 0;
+    out += k >= gate ? 1 : 0;
+    ties -= k == gate ? 1 : 0;
+  }
+  for (; i < size; ++i) {
+    ordered_key const k = key[i];
+    key[out] = k;
+    index[out] = index[i];
+    out += k > gate ? 1 : 0;
   }
   return gate;
 }

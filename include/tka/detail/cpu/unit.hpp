@@ -28,7 +28,6 @@ struct sequence {
   std::int32_t b = 0;
   std::int32_t queries = 0;      ///< query tokens; 0: skip
   std::int64_t length = 0;       ///< keys of the whole sequence
-  std::int32_t local_keys = 0;   ///< keys of this shard
   std::int32_t k = -1;           ///< from the device, or -1
 };
 
@@ -47,7 +46,6 @@ template <class Problem>
     report(a.error, data_error::length_out_of_bounds);
     s.length = 0;
   }
-  s.local_keys = static_cast<std::int32_t>(local_below(p.options.shard, s.length));
   if (a.k_per_sequence != nullptr) {
     s.k = a.k_per_sequence[b];
     if (s.k < 0 || s.k > p.capacity) {

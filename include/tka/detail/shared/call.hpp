@@ -11,6 +11,7 @@
 #include <tka/detail/shared/problem.hpp>
 #include <tka/form.hpp>
 #include <tka/plan.hpp>
+#include <tka/select/lightning_indexer.hpp>
 #include <tka/status.hpp>
 #include <tka/workspace.hpp>
 
@@ -52,7 +53,19 @@ struct compatible {
                 "by scope::query_head or scope::kv_group, an indexer by scope::all_heads");
   static_assert(layout_ok,
                 "tka::sparse_attention: layout::mla_656 stores e4m3; use the precision fp8");
-  static constexpr bool ok = Problem::scope_exists && layout_ok;
+  static constexpr bool index_pages_ok = [] {
+    if constexpr (Problem::by_index) {
+      using selection = typename Problem::selection;
+      return !std::is_same_v<typename selection::cache_layout, index_layout::page_132> ||
+             (Problem::kv_source::has_pages &&
+              sizeof(typename selection::precision::key_type) == 1);
+    }
+    return true;
+  }();
+  static_assert(index_pages_ok,
+                "tka::lightning_indexer: index_layout::page_132 holds e4m3 in pages; use index_fp8 "
+                "and form<kv::paged>");
+  static constexpr bool ok = Problem::scope_exists && layout_ok && index_pages_ok;
 };
 
 /// A stateless callable for one task. `Tensors` is the public aggregate of the call and makes the

@@ -1,0 +1,323 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// Runs a call on an arranged problem, with poisoned scratch and outputs, and gathers every output
+/// into packed arrays that can be compared bit for bit between arrangements.
+
+#pragma once
+
+#include <tka/attend_selected.hpp>
+#include <tka/backend/cpu.hpp>
+#include <tka/plan.hpp>
+#include <tka/select_top_k.hpp>
+#include <tka/sparse_attention.hpp>
+#include <tka/status.hpp>
+
+#include <oracle/oracle.hpp>
+#include <support/arranged.hpp>
+#include <support/buffers.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace support {
+
+/// How a call is run; none of it may change a bit of the results.
+struct settings {
+  int threads = 1;                         ///< told to the plan
+  std::optional<tka::schedule> schedule{};
+  unsigned char scratch = nan_poison;      ///< what scratch holds before the call
+  tka::metrics metrics = tka::metrics::selected;
+};
+
+/// Outputs of one sequence, packed [head][token] and, for lists, [head][token][entry].
+struct sequence_results {
+  std::vector<float> o;  ///< [q_heads][q_len][v_dim], widened
+  std::vector<float> lse, entropy, lse_visible, entropy_visible, retained_mass;
+  std::vector<std::int32_t> positions, count, threshold_position;
+  std::vector<float> scores, threshold_score;
+};
+
+struct results {
+  tka::status status = tka::status::plan_mismatch;
+  tka::plan plan{};
+  std::uint32_t error = 0;
+  bool stray_writes = false;  ///< something beside the rows of the outputs was written
+  bool tail_wrong = false;    ///< behind `count`: not -1, or a score that is not -inf
+  std::vector<sequence_results> sequences;
+
+  std::vector<int> positions_of(std::size_t b, int q_len, int head, int token) const {
+    auto const& s = sequences[b];
+    auto const row = static_cast<std::size_t>(head * q_len + token);
+    auto const begin = s.positions.begin() + static_cast<std::ptrdiff_t>(row) * plan.capacity;
+    return {begin, begin + s.count[row]};
+  }
+  std::vector<float> scores_of(std::size_t b, int q_len, int head, int token) const {
+    auto const& s = sequences[b];
+    auto const row = static_cast<std::size_t>(head * q_len + token);
+    auto const begin = s.scores.begin() + static_cast<std::ptrdiff_t>(row) * plan.capacity;
+    return {begin, begin + s.count[row]};
+  }
+};
+
+/// Output tensors of one call.
+template <class Precision>
+struct outputs {
+  using output_type = typename Precision::output_type;
+  outputs(places const& q, tka::plan const& plan, order how) {
+    auto const& s = plan.shape;
+    o = tensor<output_type>(q, s.q_heads, s.v_dim, how);
+    for (auto* t : {&lse, &entropy, &lse_visible, &entropy_visible, &retained_mass}) {
+      *t = tensor<float>(q, s.q_heads, 1, order::hnd);
+    }
+    positions = tensor<std::int32_t>(q, plan.scope_heads, plan.capacity, how);
+    scores = tensor<float>(q, plan.scope_heads, plan.capacity, how);
+    for (auto* t : {&count, &threshold_position}) {
+      *t = tensor<std::int32_t>(q, plan.scope_heads, 1, order::hnd);
+    }
+    threshold_score = tensor<float>(q, plan.scope_heads, 1, order::hnd);
+  }
+  tensor<output_type> o;
+  tensor<float> lse, entropy, lse_visible, entropy_visible, retained_mass;
+  tensor<std::int32_t> positions, count, threshold_position;
+  tensor<float> scores, threshold_score;
+};
+
+template <class T>
+void take_all(tensor<T>& from, places const& at, int heads, std::size_t b, std::vector<T>& out) {
+  for (int h = 0; h < heads; ++h) {
+    for (tka::location const where : at.at[b]) from.take(where, h, out);
+  }
+}
+
+/// Looks behind `count`, and whether anything but rows was written.
+inline void check_lists(results& r) {
+  for (auto const& s : r.sequences) {
+    for (std::size_t row = 0; row < s.count.size(); ++row) {
+      auto const capacity = static_cast<std::size_t>(r.plan.capacity);
+      for (auto n = static_cast<std::size_t>(std::max(s.count[row], 0)); n < capacity; ++n) {
+        if (s.positions[row * capacity + n] != -1) r.tail_wrong = true;
+        if (!(s.scores[row * capacity + n] < 0.0f &&
+              std::isinf(s.scores[row * capacity + n]))) {
+          r.tail_wrong = true;
+        }
+      }
+    }
+  }
+}
+
+template <class Precision>
+void gather_selection(outputs<Precision>& from, places const& at, bool thresholds, results& r) {
+  r.sequences.resize(at.at.size());
+  int const heads = r.plan.scope_heads;
+  for (std::size_t b = 0; b < at.at.size(); ++b) {
+    auto& s = r.sequences[b];
+    take_all(from.positions, at, heads, b, s.positions);
+    take_all(from.scores, at, heads, b, s.scores);
+    take_all(from.count, at, heads, b, s.count);
+    if (!thresholds) continue;
+    take_all(from.threshold_score, at, heads, b, s.threshold_score);
+    take_all(from.threshold_position, at, heads, b, s.threshold_position);
+  }
+  r.stray_writes = r.stray_writes || !from.positions.all_poison() || !from.scores.all_poison() ||
+                   !from.count.all_poison() || !from.threshold_score.all_poison() ||
+                   !from.threshold_position.all_poison();
+  check_lists(r);
+}
+
+template <class Precision>
+void gather_attention(outputs<Precision>& from, places const& at, bool visible, results& r) {
+  r.sequences.resize(at.at.size());
+  int const heads = r.plan.shape.q_heads;
+  for (std::size_t b = 0; b < at.at.size(); ++b) {
+    auto& s = r.sequences[b];
+    std::vector<typename Precision::output_type> o;
+    take_all(from.o, at, heads, b, o);
+    for (auto const x : o) s.o.push_back(static_cast<float>(x));
+    take_all(from.lse, at, heads, b, s.lse);
+    take_all(from.entropy, at, heads, b, s.entropy);
+    if (!visible) continue;
+    take_all(from.lse_visible, at, heads, b, s.lse_visible);
+    take_all(from.entropy_visible, at, heads, b, s.entropy_visible);
+    take_all(from.retained_mass, at, heads, b, s.retained_mass);
+  }
+  r.stray_writes = r.stray_writes || !from.o.all_poison() || !from.lse.all_poison() ||
+                   !from.entropy.all_poison() || !from.lse_visible.all_poison() ||
+                   !from.entropy_visible.all_poison() || !from.retained_mass.all_poison();
+}
+
+template <class Call>
+tka::plan plan_for(Call const& call, tka::shape const& s, tka::options const& o,
+                   settings const& how) {
+  tka::plan p = call.plan(s, o, {how.threads});
+  if (how.schedule) p = call.reschedule(p, *how.schedule);
+  return p;
+}
+
+/// Runs `call` with scratch of exactly the planned size, poisoned, and a watched word behind it.
+template <class Call>
+tka::status run_call(Call const& call, tka::plan const& p, typename Call::tensors const& t,
+                     settings const& how, bool& stray) {
+  std::size_t const guard = 64;
+  buffer<unsigned char> scratch(p.scratch_bytes + guard, how.scratch);
+  tka::workspace const w{.scratch = scratch.data(), .scratch_bytes = p.scratch_bytes};
+  tka::status const s = call(p, t, w);
+  for (std::size_t i = 0; i < guard; ++i) {
+    stray = stray || scratch.data()[p.scratch_bytes + i] != how.scratch;
+  }
+  return s;
+}
+
+/// sparse_attention with every output.
+template <class Selection, class Precision, class Form = tka::form<>>
+results attend(arranged<Precision, Form> const& a, tka::options options, settings const& how = {}) {
+  constexpr auto call = tka::sparse_attention<Selection, Precision, tka::cpu, Form>;
+  bool const visible = how.metrics == tka::metrics::visible;
+  options.metrics = how.metrics;
+  options.shard = a.how().shard;
+  results r;
+  r.plan = plan_for(call, a.shape(), options, how);
+  r.status = r.plan.status;
+  if (r.status != tka::status::ok) return r;
+  outputs<Precision> out(a.q_places(), r.plan, a.how().out);
+  index_inputs<Selection> const index(a);
+  typename decltype(call)::tensors t{};
+  a.fill_common(t);
+  a.fill_values(t);
+  t.index = index.tensors();
+  t.k_per_sequence = a.k_per_sequence();
+  t.o = out.o.view();
+  t.lse = out.lse.view();
+  t.entropy = out.entropy.view();
+  if (visible) {
+    t.lse_visible = out.lse_visible.view();
+    t.entropy_visible = out.entropy_visible.view();
+    t.retained_mass = out.retained_mass.view();
+  }
+  t.positions = out.positions.view();
+  t.count = out.count.view();
+  t.scores = out.scores.view();
+  if (Selection::is_exact) {
+    t.threshold_score = out.threshold_score.view();
+    t.threshold_position = out.threshold_position.view();
+  }
+  t.error = &r.error;
+  r.status = run_call(call, r.plan, t, how, r.stray_writes);
+  if (r.status != tka::status::ok) return r;
+  gather_selection(out, a.q_places(), Selection::is_exact, r);
+  gather_attention(out, a.q_places(), visible, r);
+  return r;
+}
+
+/// select_top_k with every output; `threshold`: results whose thresholds are given.
+template <class Selection, class Precision, class Form = tka::form<>>
+results select(arranged<Precision, Form> const& a, tka::options options, settings const& how = {},
+               results const* threshold = nullptr) {
+  constexpr auto call = tka::select_top_k<Selection, Precision, tka::cpu, Form>;
+  options.shard = a.how().shard;
+  results r;
+  r.plan = plan_for(call, a.shape(), options, how);
+  r.status = r.plan.status;
+  if (r.status != tka::status::ok) return r;
+  outputs<Precision> out(a.q_places(), r.plan, a.how().out);
+  outputs<Precision> given(a.q_places(), r.plan, order::hnd);
+  index_inputs<Selection> const index(a);
+  typename decltype(call)::tensors t{};
+  a.fill_common(t);
+  t.index = index.tensors();
+  t.k_per_sequence = a.k_per_sequence();
+  if (threshold != nullptr) {
+    for (std::size_t b = 0; b < a.q_places().at.size(); ++b) {
+      std::size_t n = 0;
+      for (int h = 0; h < r.plan.scope_heads; ++h) {
+        for (tka::location const where : a.q_places().at[b]) {
+          auto const& s = threshold->sequences[b];
+          *given.threshold_score.at(where, h) = s.threshold_score[n];
+          *given.threshold_position.at(where, h) = s.threshold_position[n];
+          ++n;
+        }
+      }
+    }
+    t.given_threshold_score = given.threshold_score.view();
+    t.given_threshold_position = given.threshold_position.view();
+  }
+  t.positions = out.positions.view();
+  t.count = out.count.view();
+  t.scores = out.scores.view();
+  if (Selection::is_exact) {
+    t.threshold_score = out.threshold_score.view();
+    t.threshold_position = out.threshold_position.view();
+  }
+  t.error = &r.error;
+  r.status = run_call(call, r.plan, t, how, r.stray_writes);
+  if (r.status != tka::status::ok) return r;
+  gather_selection(out, a.q_places(), Selection::is_exact, r);
+  return r;
+}
+
+/// Lists for attend_selected: [sequence] of [scope head][token] lists.
+using lists = std::vector<std::vector<std::vector<std::int32_t>>>;
+
+inline lists lists_of(results const& r, oracle::problem const& p) {
+  lists out(r.sequences.size());
+  for (std::size_t b = 0; b < out.size(); ++b) {
+    int const q_len = p.sequences[b].q_len;
+    for (int h = 0; h < r.plan.scope_heads; ++h) {
+      for (int i = 0; i < q_len; ++i) {
+        auto const list = r.positions_of(b, q_len, h, i);
+        out[b].emplace_back(list.begin(), list.end());
+      }
+    }
+  }
+  return out;
+}
+
+/// attend_selected over given lists.
+template <class Precision, class Form = tka::form<>>
+results attend_lists(arranged<Precision, Form> const& a, tka::options options, lists const& given,
+                     settings const& how = {}) {
+  constexpr auto call = tka::attend_selected<Precision, tka::cpu, Form>;
+  std::size_t capacity = 0;
+  for (auto const& s : given) {
+    for (auto const& list : s) capacity = std::max(capacity, list.size());
+  }
+  options.budget = tka::top_k(static_cast<std::int32_t>(capacity));
+  options.shard = a.how().shard;
+  results r;
+  r.plan = plan_for(call, a.shape(), options, how);
+  r.status = r.plan.status;
+  if (r.status != tka::status::ok) return r;
+  outputs<Precision> out(a.q_places(), r.plan, a.how().out);
+  for (std::size_t b = 0; b < given.size(); ++b) {
+    std::size_t n = 0;
+    for (int h = 0; h < r.plan.scope_heads; ++h) {
+      for (tka::location const where : a.q_places().at[b]) {
+        auto const& list = given[b][n++];
+        // Entries behind the list stay what they were: garbage that must not be looked at.
+        std::copy(list.begin(), list.end(), out.positions.at(where, h));
+        *out.count.at(where, h) = static_cast<std::int32_t>(list.size());
+      }
+    }
+  }
+  typename decltype(call)::tensors t{};
+  a.fill_common(t);
+  a.fill_values(t);
+  t.positions = out.positions.view();
+  t.count = out.count.view();
+  t.o = out.o.view();
+  t.lse = out.lse.view();
+  t.entropy = out.entropy.view();
+  t.error = &r.error;
+  r.status = run_call(call, r.plan, t, how, r.stray_writes);
+  if (r.status != tka::status::ok) return r;
+  gather_attention(out, a.q_places(), false, r);
+  return r;
+}
+
+}  // namespace support
