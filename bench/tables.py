@@ -15,7 +15,7 @@ A table stands between markers that name its kind and its file, relative to the 
 Kinds:
     matrix          {"rows": [{"policy", "precision", "source", "scope", "tests"}]}
     language_model  {"rows": [{"method", "ratio", "bits_per_byte", "change", "recall",
-                               "retained_mass", "entropy", "ms_per_token"}]}
+                               "retained_mass", "entropy_nats", "ms_per_token"}]}
     bench_cpu       {"rows": [{"flags", "precision", "kv_len", "group", "score_gbs",
                                "score_share", "call_ms", "call_share"}]}
 """
@@ -40,7 +40,7 @@ def markdown(head, rows, left=1):
 
 
 def number(value, form):
-    """`value` as `form` says; a dash where there is none."""
+    """`value` as `form` says; a dash for null."""
     return "–" if value is None else format(value, form)
 
 
@@ -50,7 +50,7 @@ def columns(spec, left):
     def make(data):
         body = []
         for row in data["rows"]:
-            body.append([str(row[k]) if f is None else number(row.get(k), f) for _, k, f in spec])
+            body.append([str(row[k]) if f is None else number(row[k], f) for _, k, f in spec])
         return markdown([title for title, _, _ in spec], body, left)
 
     return make
@@ -86,7 +86,7 @@ KINDS = {
             ("change", "change", "+.4f"),
             ("recall", "recall", ".3f"),
             ("retained mass", "retained_mass", ".3f"),
-            ("entropy", "entropy", ".2f"),
+            ("entropy, nats", "entropy_nats", ".2f"),
             ("ms per token", "ms_per_token", ".2f"),
         ],
         left=1,

@@ -10,6 +10,7 @@
 #include <tka/sparse_attention.hpp>
 
 #include <benchmark/benchmark.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -29,6 +30,8 @@ constexpr std::int32_t kept = 2048;
 constexpr std::int64_t rotated_bytes = 640'000'000;  // keys of all copies: far past any cache
 constexpr std::int64_t stream_bytes = 1'000'000'000;
 
+bool const small_pages = std::getenv("TKA_BENCH_SMALL_PAGES") != nullptr;
+
 tka::thread_team& team() {
   static tka::thread_team instance{threads};
   return instance;
@@ -44,8 +47,12 @@ using block = std::unique_ptr<T[], free_memory<T>>;
 /// Pages are touched by the thread that makes them, never zero.
 template <class T>
 block<T> random_block(std::int64_t count, std::uint32_t seed) {
-  auto const bytes = (static_cast<std::size_t>(count) * sizeof(T) + 4095) / 4096 * 4096;
-  block<T> memory{static_cast<T*>(std::aligned_alloc(4096, bytes))};
+  // Huge pages where the system grants them, as engines ask for their caches: selected rows lie
+  // far apart, and with small pages each costs a walk through the page tables.
+  constexpr std::size_t page = std::size_t{2} << 20;
+  std::size_t const bytes = (static_cast<std::size_t>(count) * sizeof(T) + page - 1) / page * page;
+  block<T> memory{static_cast<T*>(std::aligned_alloc(page, bytes))};
+  if (!small_pages) (void)madvise(memory.get(), bytes, MADV_HUGEPAGE);
   std::vector<T> pool(1 << 16);
   std::mt19937 random{seed};
   std::normal_distribution<float> normal;
@@ -137,8 +144,8 @@ void decode(benchmark::State& state) {
   tka::cpu::device const device{.threads = threads};
   tka::plan const plan = What == part::scores ? scores.plan(shape, options, device)
                                               : attend.plan(shape, options, device);
-  block<std::byte> const scratch = random_block<std::byte>(
-      static_cast<std::int64_t>(plan.scratch_bytes), 6);
+  block<std::byte> const scratch =
+      random_block<std::byte>(static_cast<std::int64_t>(plan.scratch_bytes), 6);
   tka::workspace const workspace{.scratch = scratch.get(), .scratch_bytes = plan.scratch_bytes};
 
   int copy = 0;
@@ -184,16 +191,16 @@ void prefill(benchmark::State& state) {
   block<T> const v = random_block<T>(std::int64_t{keys} * tokens * dim, 9);
   block<T> const o = random_block<T>(std::int64_t{heads} * tokens * dim, 10);
   constexpr auto attend = tka::sparse_attention<tka::exact_radix, tka::bf16, tka::cpu>;
-  tka::plan const plan = attend.plan({.q_heads = heads,
-                                      .kv_heads = keys,
-                                      .q_len = tokens,
-                                      .kv_len = tokens,
-                                      .qk_dim = dim,
-                                      .v_dim = dim},
-                                     {.budget = tka::top_k(256), .scale = 0.125f},
-                                     {.threads = threads});
-  block<std::byte> const scratch = random_block<std::byte>(
-      static_cast<std::int64_t>(plan.scratch_bytes), 11);
+  tka::plan const plan =
+      attend.plan({.q_heads = heads,
+                   .kv_heads = keys,
+                   .q_len = tokens,
+                   .kv_len = tokens,
+                   .qk_dim = dim,
+                   .v_dim = dim},
+                  {.budget = tka::top_k(256), .scale = 0.125f}, {.threads = threads});
+  block<std::byte> const scratch =
+      random_block<std::byte>(static_cast<std::int64_t>(plan.scratch_bytes), 11);
   for (auto _ : state) {
     auto const begin = std::chrono::steady_clock::now();
     tka::status const status =

@@ -36,15 +36,15 @@ struct append_options {
 template <class Precision, class Form>
 struct append_tensors {
   using source_type = typename Precision::query_type;
-  tensor_view<source_type const> new_k{};  ///< [batch, kv_heads, q_len, qk_dim] read
-  tensor_view<source_type const> new_v{};  ///< [batch, kv_heads, q_len, v_dim] read
+  tensor_view<source_type const> new_k{};           ///< [batch, kv_heads, q_len, qk_dim] read
+  tensor_view<source_type const> new_v{};           ///< [batch, kv_heads, q_len, v_dim] read
   tensor_view<typename Precision::key_type> k{};    ///< the cache, written
   tensor_view<typename Precision::value_type> v{};  ///< the cache, written; not for mla_656
   /// Only layout::scaled. Scales of their own for each token (token stride not 0) are chosen and
   /// written; shared ones are read.
   mutable_scale_view k_scales{};
   mutable_scale_view v_scales{};
-  typename Form::kv_source::tensors kv{};  ///< lengths are not read
+  typename Form::kv_source::tensors kv{};        ///< lengths are not read
   typename Form::query_source::tensors query{};  ///< positions are not read
   std::int32_t const* starts = nullptr;  ///< [batch] position of each sequence's first new token
   std::uint32_t* error = nullptr;        ///< bits of `data_error` are or-ed in
@@ -53,7 +53,7 @@ struct append_tensors {
 /// Tensors of `append_index_keys`.
 template <class IndexPrecision, class Form>
 struct append_index_tensors {
-  tensor_view<float const> new_k{};  ///< [batch, 1, q_len, index_dim] read
+  tensor_view<float const> new_k{};                    ///< [batch, 1, q_len, index_dim] read
   tensor_view<typename IndexPrecision::key_type> k{};  ///< the cache, written
   tensor_view<float> k_scales{};  ///< one a token, written; only 8-bit keys and not page_132
   typename Form::kv_source::tensors kv{};
@@ -105,8 +105,9 @@ template <class IndexPrecision, class Backend, class Form, class Layout>
 struct append_index_call {
   using key = typename IndexPrecision::key_type;
   static constexpr bool paged_scales = std::is_same_v<Layout, index_layout::page_132>;
-  static_assert(!paged_scales || Form::kv_source::has_pages,
-                "tka::append_index_keys: index_layout::page_132 lies in pages; use form<kv::paged>");
+  static_assert(
+      !paged_scales || Form::kv_source::has_pages,
+      "tka::append_index_keys: index_layout::page_132 lies in pages; use form<kv::paged>");
   using tensors = append_index_tensors<IndexPrecision, Form>;
 
   [[nodiscard]] status operator()(shape const& s, append_options const& o,
@@ -143,12 +144,11 @@ struct append_index_call {
       key* const page = t.k.at(to.outer, 0, 0);
       float const scale =
           quantize_row(row, s.index_dim, page + to.token * s.index_dim, o.rounding, o.rotate);
-      std::memcpy(static_cast<void*>(page + std::int64_t{s.page_size} * s.index_dim +
-                                     to.token * 4),
+      std::memcpy(static_cast<void*>(page + std::int64_t{s.page_size} * s.index_dim + to.token * 4),
                   &scale, sizeof(scale));
     } else {
-      *t.k_scales.at(to.outer, 0, to.token) = quantize_row(
-          row, s.index_dim, t.k.at(to.outer, 0, to.token), o.rounding, o.rotate);
+      *t.k_scales.at(to.outer, 0, to.token) =
+          quantize_row(row, s.index_dim, t.k.at(to.outer, 0, to.token), o.rounding, o.rotate);
     }
   }
 };

@@ -24,6 +24,7 @@ struct cache_layout;
 struct unit;
 }  // namespace form_part
 
+// clang-format off
 /// Who shares one selection.
 namespace scope {
 struct query_head { using part = form_part::scope; };  ///< each query head its own (the paper)
@@ -51,6 +52,7 @@ struct mla_656 { using part = form_part::cache_layout; };
 namespace unit {
 struct token { using part = form_part::unit; };
 }  // namespace unit
+// clang-format on
 
 namespace detail {
 

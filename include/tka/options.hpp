@@ -24,8 +24,7 @@ struct budget {
   /// The keys that a row with `visible` visible keys keeps, before clamping to them.
   [[nodiscard]] constexpr std::int32_t of(std::int32_t visible) const noexcept {
     if (denominator == 0) return k;
-    std::int64_t const share =
-        (std::int64_t{numerator} * visible + denominator - 1) / denominator;
+    std::int64_t const share = (std::int64_t{numerator} * visible + denominator - 1) / denominator;
     return static_cast<std::int32_t>(std::max<std::int64_t>(k_min, share));
   }
   friend constexpr bool operator==(budget const&, budget const&) = default;
@@ -55,9 +54,9 @@ enum class metrics : std::int32_t {
 
 /// Parameters of `bucketed`: a recall target, or both numbers given.
 struct bucketing {
-  float recall_target = 0.99f;   ///< expected recall for uniformly placed keys, in (0, 1)
-  std::int32_t buckets = 0;      ///< > 0: exactly this many buckets, for every row
-  std::int32_t per_bucket = 0;   ///< with `buckets`: how many of each are kept, 1..64
+  float recall_target = 0.99f;  ///< expected recall for uniformly placed keys, in (0, 1)
+  std::int32_t buckets = 0;     ///< > 0: exactly this many buckets, for every row
+  std::int32_t per_bucket = 0;  ///< with `buckets`: how many of each are kept, 1..64
   friend constexpr bool operator==(bucketing const&, bucketing const&) = default;
 };
 
@@ -73,14 +72,14 @@ struct shard {
 /// The numbers of a call.
 struct options {
   tka::budget budget{};
-  float scale = 0.0f;           ///< multiplies scores before softmax; finite and > 0, required
-  float soft_cap = 0.0f;        ///< cap * tanh(s / cap) after scale; 0: off
-  std::int32_t sinks = 0;       ///< the first positions, always selected, inside the budget
-  std::int32_t recent = 0;      ///< the last visible positions, always selected, inside the budget
-  std::int32_t window = 0;      ///< only `visibility::sliding_window`: visible positions, >= 1
-  tka::combine combine = tka::combine::max;    ///< only `scope::kv_group`
+  float scale = 0.0f;       ///< multiplies scores before softmax; finite and > 0, required
+  float soft_cap = 0.0f;    ///< cap * tanh(s / cap) after scale; 0: off
+  std::int32_t sinks = 0;   ///< the first positions, always selected, inside the budget
+  std::int32_t recent = 0;  ///< the last visible positions, always selected, inside the budget
+  std::int32_t window = 0;  ///< only `visibility::sliding_window`: visible positions, >= 1
+  tka::combine combine = tka::combine::max;  ///< only `scope::kv_group`
   tka::metrics metrics = tka::metrics::selected;
-  tka::bucketing bucketing{};                  ///< only `bucketed`
+  tka::bucketing bucketing{};  ///< only `bucketed`
   tka::shard shard{};
 };
 

@@ -32,12 +32,12 @@ struct attention_tensors {
   tensor_view<typename Precision::query_type const> q{};  ///< [batch, q_heads, q_len, qk_dim]
   tensor_view<typename Precision::key_type const> k{};    ///< [batch, kv_heads, kv_len, qk_dim]
   tensor_view<typename Precision::value_type const> v{};  ///< [batch, kv_heads, kv_len, v_dim]
-  tensor_view<typename Precision::output_type> o{};       ///< [batch, q_heads, q_len, v_dim], written
+  tensor_view<typename Precision::output_type> o{};  ///< [batch, q_heads, q_len, v_dim], written
 
   typename Form::kv_source::tensors kv{};        ///< lengths and tables of the keys
   typename Form::query_source::tensors query{};  ///< borders and positions of the queries
   detail::layout_tensors<typename Form::cache_layout> scales{};  ///< only layout::scaled
-  typename Selection::tensors index{};           ///< what the selection reads beside q and k
+  typename Selection::tensors index{};  ///< what the selection reads beside q and k
 
   std::int32_t const* k_per_sequence = nullptr;  ///< [batch] budgets, clamped to plan.capacity
   float const* sink_logits = nullptr;  ///< [q_heads] joins the softmax's denominator, not lse
@@ -49,11 +49,11 @@ struct attention_tensors {
   tensor_view<float> retained_mass{};    ///< exp(lse - lse_visible): metrics::visible
   /// [batch, scope_heads, q_len, capacity] ascending, -1 behind count
   tensor_view<std::int32_t> positions{};
-  tensor_view<std::int32_t> count{};            ///< [batch, scope_heads, q_len]
-  tensor_view<float> scores{};                  ///< like positions, -inf behind count
-  tensor_view<float> threshold_score{};         ///< [batch, scope_heads, q_len] exact only: the
+  tensor_view<std::int32_t> count{};               ///< [batch, scope_heads, q_len]
+  tensor_view<float> scores{};                     ///< like positions, -inf behind count
+  tensor_view<float> threshold_score{};            ///< [batch, scope_heads, q_len] exact only: the
   tensor_view<std::int32_t> threshold_position{};  ///< last key kept that was not forced
-  std::uint32_t* error = nullptr;               ///< bits of `data_error` are or-ed in
+  std::uint32_t* error = nullptr;                  ///< bits of `data_error` are or-ed in
 
   template <class Problem>
   [[nodiscard]] detail::arguments<Problem> to_arguments() const noexcept {

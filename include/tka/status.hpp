@@ -88,8 +88,7 @@ enum class status : std::int32_t {
              "sparse_attention<> and check plan.status first";
     case status::invalid_worker:
       return "run_phase: needs 0 <= worker < workers <= plan.workers and 0 <= phase < plan.phases";
-    case status::too_large:
-      return "shape: a product of extents overflows; split the batch";
+    case status::too_large: return "shape: a product of extents overflows; split the batch";
   }
   return "unknown status";
 }

@@ -17,11 +17,10 @@ namespace tka::inline TKA_ABI {
 /// class of the same size that is not one of our own storage types (`__half` as `float16_t`,
 /// `at::BFloat16` as `bfloat16_t`). A byte holds an e4m3 in many engines, so bytes pass for it.
 template <class Foreign, class T>
-concept stored_as =
-    std::is_same_v<std::remove_cv_t<Foreign>, std::remove_cv_t<T>> ||
-    (sizeof(Foreign) == sizeof(T) && std::is_trivially_copyable_v<Foreign> &&
-     std::is_class_v<T> && !requires { typename Foreign::tka_storage; } &&
-     (std::is_class_v<Foreign> || sizeof(Foreign) == 1));
+concept stored_as = std::is_same_v<std::remove_cv_t<Foreign>, std::remove_cv_t<T>> ||
+                    (sizeof(Foreign) == sizeof(T) && std::is_trivially_copyable_v<Foreign> &&
+                     std::is_class_v<T> && !requires { typename Foreign::tka_storage; } &&
+                     (std::is_class_v<Foreign> || sizeof(Foreign) == 1));
 
 /// A [batch, head, token, last] tensor whose last dimension is contiguous: 64-bit strides in
 /// elements for the first three. NHD, HND and slices of a larger buffer are stride sets. With a

@@ -41,8 +41,6 @@
 #include <variant>
 #include <vector>
 
-#define min(...) the_name_min_may_be_a_macro       // windows.h
-#define max(...) the_name_max_may_be_a_macro       // windows.h
 #define major(...) the_name_major_may_be_a_macro   // sys/sysmacros.h
 #define minor(...) the_name_minor_may_be_a_macro   // sys/sysmacros.h
 #define I the_name_I_may_be_a_macro                // complex.h

@@ -44,8 +44,7 @@ struct float16_t {
                                         (std::bit_cast<std::uint32_t>(shifted) - 0x3f000000u));
     }
     std::uint32_t const odd = (magnitude >> 13) & 1u;
-    return static_cast<std::uint16_t>(sign |
-                                      ((magnitude - 0x38000000u + 0x0fffu + odd) >> 13));
+    return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000u + 0x0fffu + odd) >> 13));
   }
   static constexpr float decode(std::uint16_t h) noexcept {
     std::uint32_t const sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;

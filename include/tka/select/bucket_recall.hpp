@@ -78,8 +78,8 @@ namespace detail {
   std::int64_t const large_buckets = n % buckets;
   double excess = 0.0;
   if (large_buckets > 0) {
-    excess += static_cast<double>(large_buckets) *
-              detail::expected_excess(n, k, small + 1, per_bucket);
+    excess +=
+        static_cast<double>(large_buckets) * detail::expected_excess(n, k, small + 1, per_bucket);
   }
   if (small > 0) {
     excess += static_cast<double>(buckets - large_buckets) *

@@ -44,8 +44,7 @@ struct paged {
   [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
                                                                  std::int32_t local,
                                                                  std::int32_t page_size) noexcept {
-    std::int64_t const begin =
-        t.table_begin != nullptr ? t.table_begin[b] : b * t.table_stride;
+    std::int64_t const begin = t.table_begin != nullptr ? t.table_begin[b] : b * t.table_stride;
     std::int32_t const page = t.block_table[begin + local / page_size];
     if (page < 0 || page >= t.pages) return {-1, 0};
     return {page, local % page_size};

@@ -40,16 +40,16 @@ inline constexpr std::array<std::uint64_t, 256> lane_orders = make_lane_orders()
                                                ordered_key* out_key, std::int32_t* out_index,
                                                std::int32_t size) noexcept {
   __m256i const limit = _mm256_set1_epi32(gate);
-  __m256i index = _mm256_add_epi32(_mm256_set1_epi32(first),
-                                   _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  __m256i index =
+      _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   std::int32_t i = 0;
   for (; i + 8 <= count; i += 8) {
     __m256i const k = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(key + i));
     auto const above = static_cast<unsigned>(
         _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(k, limit))));
     if (above != 0) {
-      __m256i const order = _mm256_cvtepu8_epi32(
-          _mm_cvtsi64_si128(static_cast<long long>(lane_orders[above])));
+      __m256i const order =
+          _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(lane_orders[above])));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out_key + size),
                           _mm256_permutevar8x32_epi32(k, order));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out_index + size),
@@ -66,7 +66,47 @@ inline constexpr std::array<std::uint64_t, 256> lane_orders = make_lane_orders()
   return size;
 }
 
+/// Moves the entries whose key is above `limit` to the front, in order; returns how many.
+[[nodiscard]] inline std::int32_t compact_above(ordered_key* key, std::int32_t* index,
+                                                std::int32_t count, ordered_key limit) noexcept {
+  __m256i const bound = _mm256_set1_epi32(limit);
+  std::int32_t size = 0;
+  std::int32_t i = 0;
+  // What is written never lies behind what has been read.
+  for (; i + 8 <= count; i += 8) {
+    __m256i const k = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(key + i));
+    __m256i const x = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(index + i));
+    auto const above = static_cast<unsigned>(
+        _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(k, bound))));
+    __m256i const order =
+        _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(lane_orders[above])));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(key + size),
+                        _mm256_permutevar8x32_epi32(k, order));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(index + size),
+                        _mm256_permutevar8x32_epi32(x, order));
+    size += __builtin_popcount(above);
+  }
+  for (; i < count; ++i) {
+    key[size] = key[i];
+    index[size] = index[i];
+    size += key[size] > limit ? 1 : 0;
+  }
+  return size;
+}
+
 #else
+
+/// As above, without vector instructions.
+[[nodiscard]] inline std::int32_t compact_above(ordered_key* key, std::int32_t* index,
+                                                std::int32_t count, ordered_key limit) noexcept {
+  std::int32_t size = 0;
+  for (std::int32_t i = 0; i < count; ++i) {
+    key[size] = key[i];
+    index[size] = index[i];
+    size += key[size] > limit ? 1 : 0;
+  }
+  return size;
+}
 
 /// As above: blocks without a key above the gate are passed over by their maximum.
 [[nodiscard]] inline std::int32_t append_above(ordered_key const* key, std::int32_t count,

@@ -49,17 +49,25 @@ class attender {
     location const query = Problem::query_source::locate(args_.query, s.b, token);
     if (selected.key == nullptr) {
       for (std::int32_t h = 0; h < heads.count; ++h) {
-        auto const* q = args_.q.at(query.outer, heads.first + h, query.token);
-        for (int d = 0; d < plan_.shape.qk_dim; d += lane_count) {
-          store(work_.attend_query + std::int64_t{h} * plan_.shape.qk_dim + d, widen(q + d));
-        }
+        using key =
+            key_element<typename Problem::cache_layout, typename Problem::precision::key_type>;
+        prepare_query<key>(args_.q.at(query.outer, heads.first + h, query.token),
+                           plan_.shape.qk_dim,
+                           work_.attend_query + std::int64_t{h} * plan_.shape.qk_dim);
       }
     }
     std::fill_n(work_.output, std::int64_t{heads.count} * plan_.shape.v_dim, 0.0f);
+    auto const values =
+        value_rows<typename Problem::cache_layout>(args_.k, args_.v, args_.scales, heads.kv_head);
     softmax_sums sums[head_block];
-    for (std::int32_t from = 0; from < selected.count;) {
-      std::int32_t const used = add_chunk(s, heads, selected, from, sums);
-      from += used;
+    // While one chunk is attended the values of the next are on their way.
+    chunk chunks[2];
+    std::int32_t seen = take(s, selected, 0, chunks[0]);
+    fetch(values, chunks[0]);
+    for (int now = 0; chunks[now].count > 0; now = 1 - now) {
+      seen = take(s, selected, seen, chunks[1 - now]);
+      fetch(values, chunks[1 - now]);
+      add(values, heads, selected, chunks[now], sums);
     }
     for (std::int32_t h = 0; h < heads.count; ++h) {
       write(query, heads.first + h, sums[h], work_.output + std::int64_t{h} * plan_.shape.v_dim,
@@ -68,43 +76,60 @@ class attender {
   }
 
  private:
-  /// Takes the next keys of the list, at most chunk_keys of them; returns how many entries it saw.
-  std::int32_t add_chunk(sequence const& s, head_range const& heads,
-                         selected_keys const& selected, std::int32_t from,
-                         softmax_sums* sums) noexcept {
+  /// Keys attended together: where they lie, and their entries of the list.
+  struct chunk {
     location at[chunk_keys];
-    std::int32_t count = 0;
-    std::int32_t seen = from;
-    float* const logit = work_.logit;
-    for (; seen < selected.count && count < chunk_keys; ++seen) {
-      std::int32_t index = selected.index[seen];
+    std::int32_t entry[chunk_keys];
+    std::int32_t count;
+  };
+
+  /// Fills a chunk with the next keys of the list that exist; returns the entry behind them.
+  [[nodiscard]] std::int32_t take(sequence const& s, selected_keys const& selected,
+                                  std::int32_t from, chunk& next) const noexcept {
+    next.count = 0;
+    for (; from < selected.count && next.count < chunk_keys; ++from) {
+      std::int32_t index = selected.index[from];
       if constexpr (!Problem::selects) {
         index = local_index(s, index);
         if (index < 0) continue;
       }
-      at[count] = Problem::kv_source::locate(args_.kv, s.b, index, plan_.shape.page_size);
-      if (at[count].outer < 0) continue;
-      if (selected.key != nullptr) logit[count] = from_ordered(selected.key[seen]);
-      ++count;
+      location const at = Problem::kv_source::locate(args_.kv, s.b, index, plan_.shape.page_size);
+      if (at.outer < 0) {
+        report(args_.error, data_error::page_out_of_range);
+        continue;
+      }
+      next.at[next.count] = at;
+      next.entry[next.count] = from;
+      ++next.count;
     }
-    auto const rows = value_rows<typename Problem::cache_layout>(args_.k, args_.v, args_.scales,
-                                                                 heads.kv_head);
-    fetch(rows, at, count);
-    if (selected.key == nullptr) score(heads, at, count);
+    return from;
+  }
+
+  template <class Rows>
+  void add(Rows const& values, head_range const& heads, selected_keys const& selected,
+           chunk const& keys, softmax_sums* sums) noexcept {
+    std::int32_t const count = keys.count;
+    if (selected.key != nullptr) {
+      for (std::int32_t i = 0; i < count; ++i) {
+        work_.logit[i] = from_ordered(selected.key[keys.entry[i]]);
+      }
+    } else {
+      score(heads, keys);
+    }
     logit_map const to_logit{plan_.options.scale, plan_.options.soft_cap};
     for (std::int32_t h = 0; h < heads.count; ++h) {
-      float* const x = logit + std::int64_t{h} * chunk_keys;
-      std::fill(x + count, x + chunk_keys, minus_infinity);
+      float* const x = work_.logit + std::int64_t{h} * chunk_keys;
+      // Behind the last key stand no logits: first something harmless, then nothing.
+      std::fill(x + count, x + chunk_keys, 0.0f);
       to_logit.apply(x, chunk_keys);
       std::fill(x + count, x + chunk_keys, minus_infinity);
       float const factor = accumulate(sums[h], x, chunk_keys);
       if (factor != 1.0f) rescale(h, factor);
     }
-    row_tile<std::remove_const_t<decltype(rows)>> tile;
-    tile.resolve(rows, at, count, plan_.shape.v_dim, work_.wide);
+    row_tile<Rows> tile;
+    tile.resolve(values, keys.at, count, plan_.shape.v_dim, work_.wide);
     add_weighted_values(work_.logit, chunk_keys, heads.count, tile.address, count,
                         plan_.shape.v_dim, work_.output, plan_.shape.v_dim);
-    return seen - from;
   }
 
   /// The local index of a position from outside; negative where it is not here.
@@ -118,13 +143,13 @@ class attender {
     return here ? local : -1;
   }
 
-  void score(head_range const& heads, location const* at, std::int32_t count) noexcept {
+  void score(head_range const& heads, chunk const& keys) noexcept {
     auto const rows =
         key_rows<typename Problem::cache_layout>(args_.k, args_.scales, heads.kv_head);
     row_tile<std::remove_const_t<decltype(rows)>> tile;
-    tile.resolve(rows, at, count, plan_.shape.qk_dim, work_.wide);
-    dot_products(work_.attend_query, plan_.shape.qk_dim, heads.count, tile.address, count,
-                 plan_.shape.qk_dim, work_.logit, chunk_keys);
+    tile.resolve(rows, keys.at, keys.count, plan_.shape.qk_dim, work_.wide);
+    dot_products(work_.attend_query, plan_.shape.qk_dim, heads.count, tile.address, keys.count,
+                 keys.count, plan_.shape.qk_dim, work_.logit, chunk_keys);
   }
 
   void rescale(std::int32_t h, float factor) noexcept {
@@ -134,14 +159,14 @@ class attender {
     }
   }
 
-  /// Asks for the values of a chunk while its probabilities are computed: rows that are selected
-  /// lie anywhere, so no hardware foresees them.
+  /// Asks for the rows of a chunk: those that are selected lie anywhere, so no hardware foresees
+  /// them.
   template <class Rows>
-  void fetch(Rows const& rows, location const* at, std::int32_t count) const noexcept {
+  void fetch(Rows const& rows, chunk const& keys) const noexcept {
     if constexpr (Rows::in_place) {
       constexpr std::int32_t line = 64 / sizeof(typename Rows::element);
-      for (std::int32_t i = 0; i < count; ++i) {
-        auto const* const row = rows.address(at[i]);
+      for (std::int32_t i = 0; i < keys.count; ++i) {
+        auto const* const row = rows.address(keys.at[i]);
         for (std::int32_t d = 0; d < plan_.shape.v_dim; d += line) __builtin_prefetch(row + d);
       }
     }

@@ -39,7 +39,7 @@ class bucketed_row {
   }
 
   void push_tile(ordered_key const* key, std::int32_t count, std::int32_t first,
-                 std::uint32_t*) noexcept {
+                 radix_scratch const&) noexcept {
     if (buckets_ == 0) return;
     std::int32_t bucket = first % buckets_;
     for (std::int32_t i = 0; i < count;) {
@@ -50,7 +50,7 @@ class bucketed_row {
     }
   }
 
-  void absorb(bucketed_row const& later, std::uint32_t*) noexcept {
+  void absorb(bucketed_row const& later, radix_scratch const&) noexcept {
     for (std::int32_t level = 0; level < levels_; ++level) {
       std::int64_t const at = std::int64_t{level} * buckets_;
       for (std::int32_t bucket = 0; bucket < buckets_; ++bucket) {
@@ -59,7 +59,7 @@ class bucketed_row {
     }
   }
 
-  [[nodiscard]] std::int32_t finish(std::int32_t keep, std::uint32_t*) noexcept {
+  [[nodiscard]] std::int32_t finish(std::int32_t keep, radix_scratch const&) noexcept {
     // Larger first, smaller position first: one integer that orders both.
     std::int64_t survivors = 0;
     for (std::int64_t i = 0; i < std::int64_t{buckets_} * levels_; ++i) {
@@ -78,8 +78,8 @@ class bucketed_row {
     std::sort(survivor_, survivor_ + count);
     for (std::int32_t i = 0; i < count; ++i) {
       out_index_[i] = static_cast<std::int32_t>(survivor_[i] >> 32);
-      out_key_[i] = static_cast<ordered_key>(static_cast<std::uint32_t>(survivor_[i]) ^
-                                             0x80000000u);
+      out_key_[i] =
+          static_cast<ordered_key>(static_cast<std::uint32_t>(survivor_[i]) ^ 0x80000000u);
     }
     return count;
   }

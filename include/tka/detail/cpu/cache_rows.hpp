@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cpu/dot_products.hpp>
 #include <tka/detail/cpu/lanes.hpp>
+#include <tka/detail/cpu/tile.hpp>
 #include <tka/form.hpp>
 #include <tka/scale_view.hpp>
 #include <tka/select/lightning_indexer.hpp>
@@ -99,7 +100,8 @@ struct index_page_rows {
 /// Keys that dot_products can take: addresses of stored rows, or of rows widened into `wide`.
 template <class Rows>
 struct row_tile {
-  typename Rows::element const* address[256];  // >= tile_keys, chunk_keys
+  static_assert(chunk_keys <= tile_keys);
+  typename Rows::element const* address[tile_keys + keys_ahead];
 
   /// Resolves `count` locations. One that is not there gets a row of zeros; callers mask it.
   void resolve(Rows const& rows, location const* at, int count, int dim, float* wide) noexcept {
@@ -132,6 +134,11 @@ template <class Layout, class Key>
     return plain_rows<Key>{k, head};
   }
 }
+
+/// What dot_products meets when it reads k under a cache layout.
+template <class Layout, class Key>
+using key_element =
+    std::conditional_t<std::is_same_v<Layout, layout::plain> && sizeof(Key) != 1, Key, float>;
 
 /// How v is read under a cache layout; MLA's v is the front of its k.
 template <class Layout, class Key, class Value>

@@ -164,8 +164,9 @@ class engine {
     schedule plan_for{.phases = 1, .workers = threads};
     // Rows scored together share each widened key; beyond some tens nothing more is gained.
     constexpr std::int32_t rows_together = 64;
-    std::int32_t const rows =
-        Problem::by_index ? s.index_heads : Problem::by_query_key ? s.group() : 1;
+    std::int32_t const rows = Problem::by_index       ? s.index_heads
+                              : Problem::by_query_key ? s.group()
+                                                      : 1;
     plan_for.query_tile =
         std::clamp(rows_together / rows, 1, std::min(max_query_tile, std::max(s.q_len, 1)));
     plan p{};
@@ -201,7 +202,7 @@ class engine {
         sequence const s = sequence_of<Problem>(p, a, u.b);
         if (u.first >= s.queries) continue;
         scan.run(u, s, 0, rows, lists);
-        finish_unit<Problem>(p, a, u, s, rows, lists, work.histogram);
+        finish_unit<Problem>(p, a, u, s, rows, lists, work.radix);
         if constexpr (Problem::attends) {
           for (std::int32_t part = 0; part < attend_parts(); ++part) attend(u, s, lists, part);
         }
@@ -231,11 +232,11 @@ class engine {
         row_store<Problem> rows = space.rows(w, n * p.schedule.splits, false);
         for (std::int32_t split = 1; split < p.schedule.splits; ++split) {
           absorb_rows<Problem>(rows, space.rows(w, n * p.schedule.splits + split, false),
-                               tokens * selection_rows<Problem>(p.shape), work.histogram);
+                               tokens * selection_rows<Problem>(p.shape), work.radix);
         }
         list_store<Problem> const lists = space.lists(w, n);
         if (lists.visible != nullptr) merge_visible(lists, tokens);
-        finish_unit<Problem>(p, a, u, s, rows, lists, work.histogram);
+        finish_unit<Problem>(p, a, u, s, rows, lists, work.radix);
       }
     }
 
@@ -317,8 +318,8 @@ class engine {
       std::int32_t const per_token = selection_rows<Problem>(p.shape);
       std::int32_t const last = std::min(s.queries, u.first + p.schedule.query_tile);
       std::int32_t const per_group = ceil_div(p.shape.group(), part_heads());
-      head_range heads = Problem::per_token ? part_of(part / per_group, part % per_group)
-                                            : part_of(u.head, part);
+      head_range heads =
+          Problem::per_token ? part_of(part / per_group, part % per_group) : part_of(u.head, part);
       if constexpr (Problem::per_query_head && Problem::by_given) {
         heads = {u.head / p.shape.group(), u.head, 1};
       }

@@ -35,8 +35,8 @@ class exact_row {
     // Slack beyond k: more of it, fewer selections; less of it, an earlier gate.
     std::int64_t const slack = std::max(bounds.capacity, 1024);
     std::int64_t const all = std::int64_t{bounds.kv_len} + tile_keys;
-    room_ = static_cast<std::int32_t>(
-        std::min<std::int64_t>(bounds.capacity + slack + tile_keys, all));
+    room_ =
+        static_cast<std::int32_t>(std::min<std::int64_t>(bounds.capacity + slack + tile_keys, all));
     key_ = memory.take<ordered_key>(room_);
     index_ = memory.take<std::int32_t>(room_);
   }
@@ -47,18 +47,18 @@ class exact_row {
     gate_ = keep > 0 ? key_of_minus_infinity : key_of_nan;
   }
 
-  /// `count` <= tile_keys keys at local indices first, first + 1, ... `histogram` is radix_bins.
+  /// `count` <= tile_keys keys at local indices first, first + 1, ...
   void push_tile(ordered_key const* key, std::int32_t count, std::int32_t first,
-                 std::uint32_t* histogram) noexcept {
-    make_room(count, histogram);
+                 radix_scratch const& scratch) noexcept {
+    make_room(count, scratch);
     size_ = append_above(key, count, first, gate_, key_, index_, size_);
   }
 
   /// Takes over what another row has kept of later positions.
-  void absorb(exact_row const& later, std::uint32_t* histogram) noexcept {
+  void absorb(exact_row const& later, radix_scratch const& scratch) noexcept {
     for (std::int32_t i = 0; i < later.size_; i += tile_keys) {
       std::int32_t const count = std::min(tile_keys, later.size_ - i);
-      make_room(count, histogram);
+      make_room(count, scratch);
       for (std::int32_t j = i; j < i + count; ++j) {
         key_[size_] = later.key_[j];
         index_[size_] = later.index_[j];
@@ -68,9 +68,9 @@ class exact_row {
   }
 
   /// Cuts down to the `keep` largest, ascending in position; returns how many there are.
-  [[nodiscard]] std::int32_t finish(std::int32_t keep, std::uint32_t* histogram) noexcept {
+  [[nodiscard]] std::int32_t finish(std::int32_t keep, radix_scratch const& scratch) noexcept {
     if (size_ > keep) {
-      gate_ = keep_largest(key_, index_, size_, keep, histogram);
+      gate_ = keep_largest(key_, index_, size_, keep, scratch);
       size_ = keep;
     }
     return size_;
@@ -79,10 +79,10 @@ class exact_row {
   [[nodiscard]] std::int32_t const* index() const noexcept { return index_; }
 
  private:
-  void make_room(std::int32_t count, std::uint32_t* histogram) noexcept {
+  void make_room(std::int32_t count, radix_scratch const& scratch) noexcept {
     if (size_ + count <= room_) return;
     if (size_ > keep_) {
-      gate_ = keep_largest(key_, index_, size_, keep_, histogram);
+      gate_ = keep_largest(key_, index_, size_, keep_, scratch);
       size_ = keep_;
     }
   }

@@ -26,9 +26,9 @@ struct last_kept {
 /// Writes list `row` of a unit: sinks, then the largest of the others, then the recent ones;
 /// ascending, since forced keys lie before and behind those that compete.
 template <class Problem>
-[[nodiscard]] last_kept finish_row(std::int32_t row, std::int32_t keep,
-                                   row_store<Problem>& rows, list_store<Problem> const& lists,
-                                   std::int32_t capacity, std::uint32_t* histogram) noexcept {
+[[nodiscard]] last_kept finish_row(std::int32_t row, std::int32_t keep, row_store<Problem>& rows,
+                                   list_store<Problem> const& lists, std::int32_t capacity,
+                                   radix_scratch const& scratch) noexcept {
   std::int32_t const forced = rows.forced_count[row];
   std::int32_t const head = rows.forced_head[row];
   std::int64_t const from = std::int64_t{row} * rows.forced_room;
@@ -38,7 +38,7 @@ template <class Problem>
   std::copy_n(rows.forced_index + from, head, index);
   std::copy_n(rows.forced_key + from, head, key);
   auto& selector = rows.selector[row];
-  std::int32_t const free = selector.finish(keep - forced, histogram);
+  std::int32_t const free = selector.finish(keep - forced, scratch);
   std::copy_n(selector.index(), free, index + head);
   std::copy_n(selector.key(), free, key + head);
   std::copy_n(rows.forced_index + from + head, forced - head, index + head + free);
@@ -79,24 +79,22 @@ void emit_row(plan const& p, arguments<Problem> const& a, sequence const& s, std
   }
   if (a.threshold_position) {
     *a.threshold_position.at(at.outer, head, at.token) =
-        last.index < 0 ? -1
-                       : static_cast<std::int32_t>(position_of(p.options.shard, last.index));
+        last.index < 0 ? -1 : static_cast<std::int32_t>(position_of(p.options.shard, last.index));
   }
 }
 
 /// Finishes and emits all selections of a unit.
 template <class Problem>
-void finish_unit(plan const& p, arguments<Problem> const& a, unit_index const& u,
-                 sequence const& s, row_store<Problem>& rows, list_store<Problem> const& lists,
-                 std::uint32_t* histogram) noexcept {
+void finish_unit(plan const& p, arguments<Problem> const& a, unit_index const& u, sequence const& s,
+                 row_store<Problem>& rows, list_store<Problem> const& lists,
+                 radix_scratch const& scratch) noexcept {
   std::int32_t const per_token = selection_rows<Problem>(p.shape);
   std::int32_t const tokens = std::clamp(s.queries - u.first, 0, p.schedule.query_tile);
   for (std::int32_t i = 0; i < tokens; ++i) {
     std::int32_t const keep = range_of<Problem>(p, a, s, u.first + i).keep;
     for (std::int32_t r = 0; r < per_token; ++r) {
       std::int32_t const row = i * per_token + r;
-      last_kept const last =
-          finish_row<Problem>(row, keep, rows, lists, p.capacity, histogram);
+      last_kept const last = finish_row<Problem>(row, keep, rows, lists, p.capacity, scratch);
       emit_row<Problem>(p, a, s, u.first + i, scope_head<Problem>(p.shape, u.head, r), row, lists,
                         last);
     }
@@ -106,9 +104,9 @@ void finish_unit(plan const& p, arguments<Problem> const& a, unit_index const& u
 /// Adds what a later split has found to the rows of an earlier one.
 template <class Problem>
 void absorb_rows(row_store<Problem>& rows, row_store<Problem> const& later, std::int32_t count,
-                 std::uint32_t* histogram) noexcept {
+                 radix_scratch const& scratch) noexcept {
   for (std::int32_t r = 0; r < count; ++r) {
-    rows.selector[r].absorb(later.selector[r], histogram);
+    rows.selector[r].absorb(later.selector[r], scratch);
     std::int64_t const from = std::int64_t{r} * rows.forced_room;
     std::copy_n(later.forced_key + from, later.forced_count[r],
                 rows.forced_key + from + rows.forced_count[r]);

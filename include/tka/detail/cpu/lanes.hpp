@@ -63,6 +63,14 @@ using lane_square = Eigen::internal::PacketBlock<lanes, lane_count>;
 /// Lane i of the result is the sum of the lanes of x[i]: a transposition, then a tree of additions
 /// over neighbours. One order for every sum in the library.
 [[nodiscard]] inline lanes sum_each(lane_square x) noexcept {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  // The same tree with 14 shuffles instead of 24.
+  __m256 const low = _mm256_hadd_ps(_mm256_hadd_ps(x.packet[0], x.packet[1]),
+                                    _mm256_hadd_ps(x.packet[2], x.packet[3]));
+  __m256 const high = _mm256_hadd_ps(_mm256_hadd_ps(x.packet[4], x.packet[5]),
+                                     _mm256_hadd_ps(x.packet[6], x.packet[7]));
+  return add(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+#else
   Eigen::internal::ptranspose(x);
 #pragma GCC unroll 4
   for (int step = 1; step < lane_count; step *= 2) {
@@ -72,6 +80,7 @@ using lane_square = Eigen::internal::PacketBlock<lanes, lane_count>;
     }
   }
   return x.packet[0];
+#endif
 }
 
 /// The sum of all lanes of one packet, in the same order.
@@ -131,8 +140,7 @@ template <class T>
 #if defined(__AVX512F__)
   return same_bits<word_lanes>(_mm512_cvtepu8_epi32(same_bits<__m128i>(x)));
 #elif defined(__AVX2__)
-  return same_bits<word_lanes>(
-      _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(same_bits<long long>(x))));
+  return same_bits<word_lanes>(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(same_bits<long long>(x))));
 #else
   return __builtin_convertvector(x, word_lanes);
 #endif
@@ -142,6 +150,14 @@ template <class T>
 
 [[nodiscard]] inline lanes widen(bfloat16_t const* p) noexcept {
   return same_bits<lanes>(widen_integers(load_unaligned<half_lanes>(p)) << 16);
+}
+
+/// Twice as many neighbours at once: those at even places and those at odd ones. No shuffle, so
+/// half the work of two widenings.
+inline void widen_dealt(bfloat16_t const* p, lanes& even, lanes& odd) noexcept {
+  auto const words = load_unaligned<word_lanes>(p);
+  even = same_bits<lanes>(words << 16);
+  odd = same_bits<lanes>(words & 0xffff0000u);
 }
 
 [[nodiscard]] inline lanes widen(float16_t const* p) noexcept {

@@ -20,11 +20,6 @@
 
 namespace tka::inline TKA_ABI::detail::cpu {
 
-template <class T>
-inline void widen_query(T const* q, int dim, float* out) noexcept {
-  for (int d = 0; d < dim; d += lane_count) store(out + d, widen(q + d));
-}
-
 /// The lightning indexer on one tile: heads in order, so bits do not depend on blocking.
 [[gnu::noinline]] inline void combine_index_heads(float const* raw, std::int64_t stride, int heads,
                                                   float const* weight, std::int64_t weight_stride,
@@ -106,7 +101,7 @@ class scanner {
     for (std::int32_t i = 0; i < tokens_; ++i) {
       range_[i] = range_of<Problem>(plan_, args_, s, u.first + i);
       end_ = std::max(end_, range_[i].end);
-      prepare_query(i);
+      prepare_queries(i);
       for (std::int32_t r = 0; r < per_token_; ++r) {
         std::int32_t const row = i * per_token_ + r;
         selector_bounds bounds{};
@@ -120,17 +115,21 @@ class scanner {
     }
   }
 
-  void prepare_query(std::int32_t i) noexcept {
+  void prepare_queries(std::int32_t i) noexcept {
     location const at = Problem::query_source::locate(args_.query, sequence_.b, unit_.first + i);
     if constexpr (Problem::by_query_key) {
+      using key =
+          key_element<typename Problem::cache_layout, typename Problem::precision::key_type>;
       for (std::int32_t h = 0; h < scored_; ++h) {
-        widen_query(args_.q.at(at.outer, unit_.head * scored_ + h, at.token), plan_.shape.qk_dim,
-                    work_.query + std::int64_t{i * scored_ + h} * plan_.shape.qk_dim);
+        prepare_query<key>(args_.q.at(at.outer, unit_.head * scored_ + h, at.token),
+                           plan_.shape.qk_dim,
+                           work_.query + std::int64_t{i * scored_ + h} * plan_.shape.qk_dim);
       }
     } else if constexpr (Problem::by_index) {
+      using key = key_element<layout::plain, typename Problem::selection::precision::key_type>;
       for (std::int32_t h = 0; h < scored_; ++h) {
-        widen_query(args_.index.q.at(at.outer, h, at.token), plan_.shape.index_dim,
-                    work_.query + std::int64_t{i * scored_ + h} * plan_.shape.index_dim);
+        prepare_query<key>(args_.index.q.at(at.outer, h, at.token), plan_.shape.index_dim,
+                           work_.query + std::int64_t{i * scored_ + h} * plan_.shape.index_dim);
       }
     }
   }
@@ -177,9 +176,10 @@ class scanner {
   /// False where a page is out of range; those keys are invisible.
   bool locate(std::int32_t first, std::int32_t count) noexcept {
     missing_ = false;
-    for (std::int32_t i = 0; i < count; ++i) {
+    located_ = std::min(count + keys_ahead, end_ - first);
+    for (std::int32_t i = 0; i < located_; ++i) {
       at_[i] = Problem::kv_source::locate(args_.kv, sequence_.b, first + i, plan_.shape.page_size);
-      missing_ |= at_[i].outer < 0;
+      missing_ |= at_[i].outer < 0 && i < count;
     }
     return !missing_;
   }
@@ -187,15 +187,15 @@ class scanner {
   void score(std::int32_t count) noexcept {
     std::int32_t const rows = tokens_ * scored_;
     if constexpr (Problem::by_query_key) {
-      auto const source = key_rows<typename Problem::cache_layout>(args_.k, args_.scales,
-                                                                   unit_.head);
+      auto const source =
+          key_rows<typename Problem::cache_layout>(args_.k, args_.scales, unit_.head);
       multiply(source, rows, plan_.shape.qk_dim, count);
     } else {
       using selection = typename Problem::selection;
       using key = typename selection::precision::key_type;
       if constexpr (std::is_same_v<typename selection::cache_layout, index_layout::page_132>) {
-        multiply(index_page_rows{args_.index.k, plan_.shape.page_size}, rows,
-                 plan_.shape.index_dim, count);
+        multiply(index_page_rows{args_.index.k, plan_.shape.page_size}, rows, plan_.shape.index_dim,
+                 count);
       } else if constexpr (sizeof(key) == 1) {
         multiply(scaled_rows<key>{args_.index.k, {}, 0}, rows, plan_.shape.index_dim, count);
       } else {
@@ -208,8 +208,9 @@ class scanner {
   void multiply(Rows const& source, std::int32_t rows, std::int32_t dim,
                 std::int32_t count) noexcept {
     row_tile<Rows> tile;
-    tile.resolve(source, at_, count, dim, work_.wide);
-    dot_products(work_.query, dim, rows, tile.address, count, dim, work_.raw, tile_keys);
+    std::int32_t const reach = Rows::in_place ? located_ : count;
+    tile.resolve(source, at_, reach, dim, work_.wide);
+    dot_products(work_.query, dim, rows, tile.address, count, reach, dim, work_.raw, tile_keys);
   }
 
   [[nodiscard]] bool is_visible(visible_range const& r, std::int32_t index,
@@ -264,7 +265,7 @@ class scanner {
         if (!visible || range.forced(index)) work_.ordered[j] = key_of_nothing;
       }
     }
-    rows.selector[row].push_tile(work_.ordered, count, first, work_.histogram);
+    rows.selector[row].push_tile(work_.ordered, count, first, work_.radix);
   }
 
   [[nodiscard]] float const* selection_score(std::int32_t i, std::int32_t r, std::int32_t first,
@@ -328,8 +329,7 @@ class scanner {
                        std::int32_t count) noexcept {
     location const at = Problem::query_source::locate(args_.query, sequence_.b, unit_.first + i);
     std::int32_t const head = scope_head<Problem>(plan_.shape, unit_.head, r);
-    ordered_key const key =
-        to_ordered(*args_.given_threshold_score.at(at.outer, head, at.token));
+    ordered_key const key = to_ordered(*args_.given_threshold_score.at(at.outer, head, at.token));
     std::int64_t const last = *args_.given_threshold_position.at(at.outer, head, at.token);
     for (std::int32_t j = 0; j < count; ++j) {
       bool const later = position_of(plan_.options.shard, first + j) > last;
@@ -352,7 +352,8 @@ class scanner {
   std::int32_t end_ = 0;
   bool missing_ = false;
   visible_range range_[max_tokens];
-  location at_[tile_keys];
+  std::int32_t located_ = 0;
+  location at_[tile_keys + keys_ahead];
 };
 
 }  // namespace tka::inline TKA_ABI::detail::cpu

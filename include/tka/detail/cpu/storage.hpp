@@ -45,7 +45,7 @@ template <class Problem>
 struct row_store {
   using row = typename row_of<typename Problem::selector>::type;
 
-  row* selector = nullptr;             // [rows]
+  row* selector = nullptr;               // [rows]
   std::int32_t* forced_count = nullptr;  // [rows]
   std::int32_t* forced_head = nullptr;   // [rows] how many of them are sinks
   ordered_key* forced_key = nullptr;     // [rows][forced]
@@ -91,9 +91,9 @@ struct row_store {
 /// Finished selections of one unit, ascending in local index, with the keys they were chosen by.
 template <class Problem>
 struct list_store {
-  std::int32_t* count = nullptr;  // [rows]
-  std::int32_t* index = nullptr;  // [rows][capacity]
-  ordered_key* key = nullptr;     // [rows][capacity]
+  std::int32_t* count = nullptr;    // [rows]
+  std::int32_t* index = nullptr;    // [rows][capacity]
+  ordered_key* key = nullptr;       // [rows][capacity]
   softmax_sums* visible = nullptr;  // [score rows] or, split, [score rows][tiles]
   std::int32_t tiles = 1;
 
@@ -123,10 +123,10 @@ struct worker_store {
   float* combined = nullptr;       // [tile_keys]
   ordered_key* ordered = nullptr;  // [tile_keys]
   float* wide = nullptr;           // [tile_keys][dim] rows that are not read in place
-  std::uint32_t* histogram = nullptr;
-  float* attend_query = nullptr;   // [head_block][qk_dim]
-  float* logit = nullptr;          // [head_block][chunk_keys]
-  float* output = nullptr;         // [head_block][v_dim]
+  radix_scratch radix{};
+  float* attend_query = nullptr;  // [head_block][qk_dim]
+  float* logit = nullptr;         // [head_block][chunk_keys]
+  float* output = nullptr;        // [head_block][v_dim]
 
   static std::int32_t scan_rows(plan const& p) noexcept {
     return p.schedule.query_tile *
@@ -142,7 +142,8 @@ struct worker_store {
     s.combined = memory.take<float>(tile_keys);
     s.ordered = memory.take<ordered_key>(tile_keys);
     s.wide = memory.take<float>(tile_keys * widest);
-    s.histogram = memory.take<std::uint32_t>(radix_bins);
+    s.radix.histogram = memory.take<std::uint32_t>(radix_scratch::bins);
+    s.radix.spare = memory.take<ordered_key>(radix_scratch::spare_room);
     s.attend_query = memory.take<float>(std::int64_t{head_block} * p.shape.qk_dim);
     s.logit = memory.take<float>(std::int64_t{head_block} * chunk_keys);
     s.output = memory.take<float>(std::int64_t{head_block} * p.shape.v_dim);

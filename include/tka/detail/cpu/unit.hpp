@@ -20,15 +20,15 @@ namespace tka::inline TKA_ABI::detail::cpu {
 inline void report(std::uint32_t* word, data_error bit) noexcept {
   if (word == nullptr) return;
   std::atomic_ref<std::uint32_t>{*word}.fetch_or(static_cast<std::uint32_t>(bit),
-                                                std::memory_order_relaxed);
+                                                 std::memory_order_relaxed);
 }
 
 /// One sequence of a call, checked.
 struct sequence {
   std::int32_t b = 0;
-  std::int32_t queries = 0;      ///< query tokens; 0: skip
-  std::int64_t length = 0;       ///< keys of the whole sequence
-  std::int32_t k = -1;           ///< from the device, or -1
+  std::int32_t queries = 0;  ///< query tokens; 0: skip
+  std::int64_t length = 0;   ///< keys of the whole sequence
+  std::int32_t k = -1;       ///< from the device, or -1
 };
 
 template <class Problem>
@@ -102,9 +102,8 @@ template <class Problem>
 /// Sums over visible keys are kept: for metrics, or to normalise scores before combining heads.
 template <class Problem>
 [[nodiscard]] constexpr bool sums_visible(options const& o) noexcept {
-  return Problem::by_query_key &&
-         (o.metrics == metrics::visible ||
-          (Problem::per_kv_group && o.combine == combine::softmax_sum));
+  return Problem::by_query_key && (o.metrics == metrics::visible ||
+                                   (Problem::per_kv_group && o.combine == combine::softmax_sum));
 }
 
 [[nodiscard]] constexpr std::int32_t ceil_div(std::int32_t a, std::int32_t b) noexcept {

@@ -15,8 +15,8 @@ namespace tka::inline TKA_ABI::detail::cpu {
 
 /// `Rows` x `Width` lanes of outputs in registers. Each output is a chain over the keys in order.
 template <int Rows, int Width, class V>
-inline void weighted_block(float const* p, std::int64_t p_stride, V const* const* values,
-                           int count, int d, float* out, std::int64_t out_stride) noexcept {
+inline void weighted_block(float const* p, std::int64_t p_stride, V const* const* values, int count,
+                           int d, float* out, std::int64_t out_stride) noexcept {
   lanes acc[Rows][Width];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
@@ -42,9 +42,9 @@ inline void weighted_block(float const* p, std::int64_t p_stride, V const* const
 }
 
 template <int Rows, class V>
-inline void weighted_rows(float const* p, std::int64_t p_stride, V const* const* values,
-                          int count, int dim, float* out, std::int64_t out_stride) noexcept {
-  constexpr int width = Rows == 1 ? 8 : 2;
+inline void weighted_rows(float const* p, std::int64_t p_stride, V const* const* values, int count,
+                          int dim, float* out, std::int64_t out_stride) noexcept {
+  constexpr int width = Rows == 1 ? 4 : 2;
   int d = 0;
   for (; d + width * lane_count <= dim; d += width * lane_count) {
     weighted_block<Rows, width>(p, p_stride, values, count, d, out, out_stride);

@@ -92,9 +92,8 @@ inline void write_scaled(float const* row, std::int32_t dim, float8_e4m3_t* out,
 }
 
 template <class From, class To>
-inline void write_row(From const* from, std::int32_t dim, To* out,
-                      mutable_scale_view const& scales, location to, std::int32_t head,
-                      scale_rounding rounding) noexcept {
+inline void write_row(From const* from, std::int32_t dim, To* out, mutable_scale_view const& scales,
+                      location to, std::int32_t head, scale_rounding rounding) noexcept {
   if constexpr (sizeof(To) == 1) {
     float row[max_row];
     read_row(from, dim, row);

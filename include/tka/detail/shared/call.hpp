@@ -45,9 +45,8 @@ template <class Problem>
 struct compatible {
   using layout_type = typename Problem::cache_layout;
   static constexpr bool fp8_keys = sizeof(typename Problem::precision::key_type) == 1;
-  static constexpr bool layout_ok =
-      std::is_same_v<layout_type, layout::plain> || std::is_same_v<layout_type, layout::scaled> ||
-      fp8_keys;
+  static constexpr bool layout_ok = std::is_same_v<layout_type, layout::plain> ||
+                                    std::is_same_v<layout_type, layout::scaled> || fp8_keys;
   static_assert(Problem::scope_exists,
                 "tka::sparse_attention: this scope does not exist for this selection; q.k selects "
                 "by scope::query_head or scope::kv_group, an indexer by scope::all_heads");

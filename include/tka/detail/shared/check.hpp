@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/options.hpp>
+#include <tka/select/bucketed.hpp>
 #include <tka/select/lightning_indexer.hpp>
 #include <tka/shape.hpp>
 #include <tka/status.hpp>
@@ -56,8 +57,8 @@ template <class Problem>
   if (o.sinks < 0 || o.recent < 0) return status::invalid_window;
   std::int64_t const forced = std::int64_t{o.sinks} + o.recent;
   // A ratio of few keys may be small: only k_min is sure, unless every key is visible anyway.
-  std::int64_t const sure = b.denominator == 0 ? b.k : b.numerator == b.denominator
-                                                           ? std::int64_t{kv_len}
+  std::int64_t const sure = b.denominator == 0             ? b.k
+                            : b.numerator == b.denominator ? std::int64_t{kv_len}
                                                            : b.k_min;
   if (forced > sure && forced > 0) return status::forced_exceeds_budget;
   return status::ok;
@@ -140,9 +141,9 @@ template <class Problem>
       if (!a.index.q || !a.index.weights || (p.shape.kv_len > 0 && !a.index.k)) {
         return status::null_pointer;
       }
-      if (!aligned(a.index.q) || (!std::is_same_v<typename Problem::selection::cache_layout,
-                                                  index_layout::page_132> &&
-                                  !aligned(a.index.k))) {
+      if (!aligned(a.index.q) ||
+          (!std::is_same_v<typename Problem::selection::cache_layout, index_layout::page_132> &&
+           !aligned(a.index.k))) {
         return status::misaligned;
       }
     }
@@ -157,9 +158,8 @@ template <class Problem>
 
 [[nodiscard]] inline status check_workspace(plan const& p, workspace const& w) noexcept {
   auto const fits = [](void const* base, std::size_t have, std::size_t need) {
-    return need == 0 ||
-           (base != nullptr && have >= need &&
-            reinterpret_cast<std::uintptr_t>(base) % workspace_alignment == 0);
+    return need == 0 || (base != nullptr && have >= need &&
+                         reinterpret_cast<std::uintptr_t>(base) % workspace_alignment == 0);
   };
   return fits(w.scratch, w.scratch_bytes, p.scratch_bytes) &&
                  fits(w.state, w.state_bytes, p.state_bytes)

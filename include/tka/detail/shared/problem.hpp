@@ -79,8 +79,8 @@ struct scaled_tensors {
 };
 
 template <class Layout>
-using layout_tensors = std::conditional_t<std::is_same_v<Layout, layout::scaled>, scaled_tensors,
-                                          no_tensors>;
+using layout_tensors =
+    std::conditional_t<std::is_same_v<Layout, layout::scaled>, scaled_tensors, no_tensors>;
 
 /// Everything that any call can be given; what one call lacks stays null. Made from the public
 /// tensors of that call.

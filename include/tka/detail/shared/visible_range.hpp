@@ -36,12 +36,12 @@ namespace tka::inline TKA_ABI::detail {
 /// The keys of one row as local indices. Visible: [0, sinks_end) and [main_begin, end). Forced:
 /// [0, forced_begin_end) and [forced_tail, end). The rest competes.
 struct visible_range {
-  std::int32_t sinks_end = 0;       ///< visible because they are sinks
-  std::int32_t main_begin = 0;      ///< first visible key behind the gap, >= sinks_end
+  std::int32_t sinks_end = 0;   ///< visible because they are sinks
+  std::int32_t main_begin = 0;  ///< first visible key behind the gap, >= sinks_end
   std::int32_t end = 0;
-  std::int32_t forced_head = 0;     ///< forced: [0, forced_head), <= sinks_end
-  std::int32_t forced_tail = 0;     ///< forced: [forced_tail, end), >= main_begin
-  std::int32_t keep = 0;            ///< k of this row
+  std::int32_t forced_head = 0;  ///< forced: [0, forced_head), <= sinks_end
+  std::int32_t forced_tail = 0;  ///< forced: [forced_tail, end), >= main_begin
+  std::int32_t keep = 0;         ///< k of this row
 
   [[nodiscard]] TKA_HOST_DEVICE constexpr bool visible(std::int32_t i) const noexcept {
     return i >= 0 && i < end && (i < sinks_end || i >= main_begin);
@@ -58,8 +58,10 @@ struct row_budget {
 
 /// The range of the query token at `position` in a sequence of `length` keys.
 template <class Visibility>
-[[nodiscard]] TKA_HOST_DEVICE constexpr visible_range visible_range_of(
-    std::int64_t position, std::int64_t length, options const& o, row_budget budget) noexcept {
+[[nodiscard]] TKA_HOST_DEVICE constexpr visible_range visible_range_of(std::int64_t position,
+                                                                       std::int64_t length,
+                                                                       options const& o,
+                                                                       row_budget budget) noexcept {
   auto const clamp = [](std::int64_t x, std::int64_t low, std::int64_t high) {
     return x < low ? low : x > high ? high : x;
   };
