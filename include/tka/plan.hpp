@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/options.hpp>
+#include <tka/select/bucket_recall.hpp>
 #include <tka/shape.hpp>
 #include <tka/status.hpp>
 
@@ -32,6 +33,7 @@ struct plan {
   tka::shape shape{};
   tka::options options{};
   tka::schedule schedule{};
+  tka::bucket_rule bucket_rule{};  ///< only `bucketed` with a recall target
   std::int32_t capacity = 0;     ///< keys that a row keeps at most: the extent of `positions`
   std::int32_t scope_heads = 0;  ///< selections of one query token
   std::size_t scratch_bytes = 0;

@@ -62,9 +62,8 @@ inline void combine_sum(float const* raw, std::int64_t stride, int heads, int co
 template <class Problem>
 class scanner {
  public:
-  scanner(plan const& p, arguments<Problem> const& a, worker_store<Problem> const& w,
-          bucket_rule const& rule) noexcept
-      : plan_(p), args_(a), work_(w), rule_(rule) {}
+  scanner(plan const& p, arguments<Problem> const& a, worker_store<Problem> const& w) noexcept
+      : plan_(p), args_(a), work_(w) {}
 
   /// Scores the tiles of one split of a unit. `lists.visible` receives the sums over visible keys.
   void run(unit_index const& u, sequence const& s, std::int32_t split, row_store<Problem>& rows,
@@ -106,7 +105,7 @@ class scanner {
         std::int32_t const row = i * per_token_ + r;
         selector_bounds bounds{};
         if constexpr (!Problem::is_exact) {
-          bounds = buckets_for(plan_.options.bucketing, rule_, range_[i].keep);
+          bounds = buckets_for(plan_, range_[i].keep);
         }
         rows.selector[row].reset(range_[i].keep, bounds);
         rows.forced_count[row] = 0;
@@ -342,7 +341,6 @@ class scanner {
   plan const& plan_;
   arguments<Problem> const& args_;
   worker_store<Problem> const& work_;
-  bucket_rule const& rule_;
   std::int32_t const per_token_ = selection_rows<Problem>(plan_.shape);
   std::int32_t const scored_ =
       Problem::by_index ? plan_.shape.index_heads : score_rows<Problem>(plan_.shape);

@@ -34,10 +34,10 @@ struct row_of<bucketed> {
 };
 
 /// The buckets of a row that keeps k keys.
-[[nodiscard]] inline selector_bounds buckets_for(bucketing const& given, bucket_rule const& rule,
-                                                 std::int32_t k) noexcept {
+[[nodiscard]] inline selector_bounds buckets_for(plan const& p, std::int32_t k) noexcept {
+  bucketing const& given = p.options.bucketing;
   if (given.buckets > 0) return {.buckets = given.buckets, .per_bucket = given.per_bucket};
-  return {.buckets = rule.buckets(k), .per_bucket = rule.per_bucket};
+  return {.buckets = p.bucket_rule.buckets(k), .per_bucket = p.bucket_rule.per_bucket};
 }
 
 /// Selection of one unit under way: a selector a row, and the forced keys that were seen.
@@ -65,8 +65,7 @@ struct row_store {
     if (!fresh) return s;
     selector_bounds bounds{};
     if constexpr (!Problem::is_exact) {
-      bucket_rule const rule = choose_bucket_rule(double{p.options.bucketing.recall_target});
-      bounds = buckets_for(p.options.bucketing, rule, p.capacity);
+      bounds = buckets_for(p, p.capacity);
     }
     bounds.capacity = p.capacity;
     bounds.kv_len = p.shape.kv_len;
