@@ -40,14 +40,14 @@ struct attention_step {
   tka::tensor_view<float> o;                                 // [1, q_heads, q_len, head_dim]
   std::int32_t const* length;                                // keys in the cache
 
-  // Made only where they are asked for.
+  // Made only where they are asked for, in steps of one token.
   tka::tensor_view<float> lse{};               // [1, q_heads, q_len]
   tka::tensor_view<float> entropy{};           // [1, q_heads, q_len]
   tka::tensor_view<std::int32_t> positions{};  // [1, q_heads, q_len, capacity], ascending
   tka::tensor_view<std::int32_t> count{};      // [1, q_heads, q_len]
 };
 
-/// A way to attend.
+/// A way to attend, for steps of as many new tokens as it was made for.
 template <class Precision>
 class attention_method {
  public:
@@ -71,6 +71,18 @@ class attention_method {
 /// 1 / sqrt(head_dim)
 [[nodiscard]] inline float attention_scale(tka::shape const& s) {
   return 1.0f / std::sqrt(static_cast<float>(s.qk_dim));
+}
+
+/// Token `i` of a step of `q_len` new ones, alone: its keys end where it stands, which `length`
+/// then holds.
+template <class Precision>
+[[nodiscard]] attention_step<Precision> one_token(attention_step<Precision> step, std::int32_t i,
+                                                  std::int32_t q_len, std::int32_t& length) {
+  length = *step.length - (q_len - 1 - i);
+  step.q.data = step.q.at(0, 0, i);
+  step.o.data = step.o.at(0, 0, i);
+  step.length = &length;
+  return step;
 }
 
 /// The memory that a plan asks for.
@@ -125,11 +137,25 @@ template <class Precision>
 class recent_attention final : public attention_method<Precision> {
  public:
   recent_attention(tka::shape const& shape, tka::budget budget)
-      : shape_(shape), budget_(budget) {}
+      : shape_(shape), q_len_(shape.q_len), budget_(budget) {
+    shape_.q_len = 1;
+  }
 
   void run(attention_step<Precision> const& step) override {
-    // The window grows with the sequence where the budget is a ratio. Planning is cheap enough to
-    // do it again for each token.
+    for (std::int32_t i = 0; i < q_len_; ++i) {
+      std::int32_t length = 0;
+      attend_one(one_token(step, i, q_len_, length));
+    }
+  }
+  [[nodiscard]] std::int32_t capacity() const override { return shape_.kv_len; }
+
+ private:
+  static constexpr auto attend = tka::sparse_attention<tka::exact_radix, Precision, tka::cpu,
+                                                       tka::form<tka::visibility::sliding_window>>;
+
+  /// The window grows with the sequence where the budget is a ratio: a plan for each token, which
+  /// is cheap.
+  void attend_one(attention_step<Precision> const& step) {
     tka::options const options{.budget = tka::ratio(1, 1),
                                .scale = attention_scale(shape_),
                                .window = budget_.of(*step.length)};
@@ -146,36 +172,44 @@ class recent_attention final : public attention_method<Precision> {
                           .count = step.count},
                          scratch_.for_plan(plan)));
   }
-  [[nodiscard]] std::int32_t capacity() const override { return shape_.kv_len; }
 
- private:
-  static constexpr auto attend =
-      tka::sparse_attention<tka::exact_radix, Precision, tka::cpu,
-                            tka::form<tka::visibility::sliding_window>>;
   tka::shape shape_;
+  std::int32_t q_len_;
   tka::budget budget_;
   scratch_memory scratch_;
 };
 
-/// A control: random keys, others for each head, layer and token; one new token at a time.
+/// A control: random keys, others for each head, layer and token.
 template <class Precision>
 class random_attention final : public attention_method<Precision> {
  public:
-  random_attention(tka::shape const& shape, tka::budget budget, std::uint64_t seed)
-      : shape_(shape), budget_(budget), random_(seed) {
+  random_attention(tka::shape shape, tka::budget budget, std::uint64_t seed)
+      : q_len_(shape.q_len), q_heads_(shape.q_heads), budget_(budget), random_(seed) {
+    shape.q_len = 1;
     tka::options const options{.budget = tka::top_k(budget.of(shape.kv_len)),
                                .scale = attention_scale(shape)};
     plan_ = attend.plan(shape, options, {.threads = 1});
     tka::throw_if(plan_.status);
     deck_.resize(static_cast<std::size_t>(shape.kv_len));
-    auto const heads = static_cast<std::size_t>(shape.q_heads);
+    auto const heads = static_cast<std::size_t>(q_heads_);
     positions_.resize(heads * static_cast<std::size_t>(plan_.capacity));
     count_.resize(heads);
   }
 
   void run(attention_step<Precision> const& step) override {
+    for (std::int32_t i = 0; i < q_len_; ++i) {
+      std::int32_t length = 0;
+      attend_one(one_token(step, i, q_len_, length));
+    }
+  }
+  [[nodiscard]] std::int32_t capacity() const override { return plan_.capacity; }
+
+ private:
+  static constexpr auto attend = tka::attend_selected<Precision, tka::cpu>;
+
+  void attend_one(attention_step<Precision> const& step) {
     std::int32_t const k = std::min(budget_.of(*step.length), *step.length);
-    for (std::int32_t head = 0; head < shape_.q_heads; ++head) {
+    for (std::int32_t head = 0; head < q_heads_; ++head) {
       std::int32_t* const own = positions_.data() + std::int64_t{head} * plan_.capacity;
       draw(*step.length, k, own);
       count_[static_cast<std::size_t>(head)] = k;
@@ -194,23 +228,21 @@ class random_attention final : public attention_method<Precision> {
                           .entropy = step.entropy},
                          scratch_.for_plan(plan_)));
   }
-  [[nodiscard]] std::int32_t capacity() const override { return plan_.capacity; }
 
- private:
   /// k different positions below `length`, ascending: the first k cards of a shuffled deck.
   void draw(std::int32_t length, std::int32_t k, std::int32_t* out) {
     std::iota(deck_.begin(), deck_.begin() + length, 0);
     for (std::int32_t i = 0; i < k; ++i) {
-      auto const other = i + static_cast<std::int32_t>(
-                                 random_() % static_cast<std::uint64_t>(length - i));
-      std::swap(deck_[static_cast<std::size_t>(i)], deck_[static_cast<std::size_t>(other)]);
+      auto const left = static_cast<std::uint64_t>(length - i);
+      auto const other = static_cast<std::size_t>(i) + random_() % left;
+      std::swap(deck_[static_cast<std::size_t>(i)], deck_[other]);
     }
     std::copy_n(deck_.begin(), k, out);
     std::sort(out, out + k);
   }
 
-  static constexpr auto attend = tka::attend_selected<Precision, tka::cpu>;
-  tka::shape shape_;
+  std::int32_t q_len_;
+  std::int32_t q_heads_;
   tka::budget budget_;
   tka::plan plan_;
   std::mt19937_64 random_;

@@ -24,7 +24,8 @@ namespace language_model {
 template <class Precision>
 class sequence {
  public:
-  explicit sequence(model const& m) : model_(m), layers_(static_cast<std::size_t>(m.shape().layers)) {
+  explicit sequence(model const& m)
+      : model_(m), layers_(static_cast<std::size_t>(m.shape().layers)) {
     hyperparameters const& h = m.shape();
     auto const size = static_cast<std::size_t>(h.kv_heads) * static_cast<std::size_t>(h.context) *
                       static_cast<std::size_t>(h.head_dim);
@@ -59,12 +60,12 @@ class sequence {
                             .k = k,
                             .v = v,
                             .starts = &start}));
-      attend(i, attention_step<Precision>{
-                    .q = tka::nhd(now_.q.data(), h.q_heads, count, h.head_dim),
-                    .k = k,
-                    .v = v,
-                    .o = tka::nhd(attended.data(), h.q_heads, count, h.head_dim),
-                    .length = &length_});
+      attend(i,
+             attention_step<Precision>{.q = tka::nhd(now_.q.data(), h.q_heads, count, h.head_dim),
+                                       .k = k,
+                                       .v = v,
+                                       .o = tka::nhd(attended.data(), h.q_heads, count, h.head_dim),
+                                       .length = &length_});
       model_.finish(i, attended, x);
     }
     return x;

@@ -28,8 +28,8 @@ void check_accuracy(char const* name) {
     r.k = static_cast<int>(random.between(1, 300));
     r.scale = round % 3 == 0 ? 1.0 : exact_scale(r.qk_dim);
     r.soft_cap = round % 4 == 1 ? 8.0 : 0.0;
-    auto p = make_problem(r, {{2, static_cast<int>(random.between(1, 700))}}, contents::normal,
-                          random);
+    auto p =
+        make_problem(r, {{2, static_cast<int>(random.between(1, 700))}}, contents::normal, random);
     round_to<Precision>(p);
     CAPTURE(round);
     CAPTURE(r.qk_dim);

@@ -4,9 +4,8 @@
 /// @file
 /// Guard pages around what indexers, stored scores, metrics and 656-byte rows read and write.
 
-#include <memory/guarded_call.hpp>
-
 #include <doctest/doctest.h>
+#include <memory/guarded_call.hpp>
 
 #include <initializer_list>
 

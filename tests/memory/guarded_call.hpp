@@ -10,8 +10,9 @@
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>
 
-#include <memory/guarded.hpp>
 #include <support/seed.hpp>
+
+#include <memory/guarded.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -50,10 +51,8 @@ struct guarded_call {
   static constexpr bool paged = std::is_same_v<typename Form::kv_source, tka::kv::paged>;
   static constexpr bool packed_kv = std::is_same_v<typename Form::kv_source, tka::kv::ragged>;
   static constexpr bool packed_q = std::is_same_v<typename Form::query_source, tka::query::ragged>;
-  static constexpr bool scaled =
-      std::is_same_v<typename Form::cache_layout, tka::layout::scaled>;
-  static constexpr bool one_row =
-      std::is_same_v<typename Form::cache_layout, tka::layout::mla_656>;
+  static constexpr bool scaled = std::is_same_v<typename Form::cache_layout, tka::layout::scaled>;
+  static constexpr bool one_row = std::is_same_v<typename Form::cache_layout, tka::layout::mla_656>;
   static constexpr std::int64_t latent_row = 656;
 
   guarded_call(tka::shape const& with, tka::options const& numbers, lengths const& real = {},
@@ -251,8 +250,8 @@ struct guarded_call {
     std::size_t next = 0;
     for (std::int32_t b = 0; b < s.batch; ++b) {
       auto const row = static_cast<std::size_t>(b * table_stride);
-      auto const n = static_cast<std::size_t>(
-          (kv[static_cast<std::size_t>(b)] + s.page_size - 1) / s.page_size);
+      auto const n = static_cast<std::size_t>((kv[static_cast<std::size_t>(b)] + s.page_size - 1) /
+                                              s.page_size);
       for (std::size_t i = 0; i < n; ++i) table[row + i] = order[next++];
     }
   }
@@ -344,9 +343,7 @@ struct guarded_call {
     error = memory_of<std::uint32_t>(1);
     error[0] = 0;
   }
-  void make_scratch(tka::plan const& p) {
-    scratch = guarded<std::byte>(p.scratch_bytes, side, 64);
-  }
+  void make_scratch(tka::plan const& p) { scratch = guarded<std::byte>(p.scratch_bytes, side, 64); }
 };
 
 }  // namespace support

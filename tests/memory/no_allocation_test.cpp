@@ -4,14 +4,13 @@
 /// @file
 /// Planning and running allocate nothing, on any thread. Prefill needs memory linear in its length.
 
-#include <memory/counted_allocation.hpp>
-#include <memory/guarded_call.hpp>
-
 #include <tka/append.hpp>
 #include <tka/backend/thread_team.hpp>
 #include <tka/merge.hpp>
 
 #include <doctest/doctest.h>
+#include <memory/counted_allocation.hpp>
+#include <memory/guarded_call.hpp>
 
 #include <cstdint>
 #include <thread>
@@ -123,14 +122,13 @@ TEST_CASE("[tka.no_alloc] refused calls, append and merge allocate nothing") {
   alignas(16) float out[16] = {};
   float const lse[2] = {0.0f, 0.0f};
   long const merging = allocations_in([&] {
-    status = tka::merge<tka::fp32, tka::cpu>(
-        {.q_heads = 1, .q_len = 1, .v_dim = 16},
-        {.parts = 2,
-         .part_o = {parts, 0, 0, 0},
-         .part_o_stride = 16,
-         .part_lse = {lse, 0, 0, 0},
-         .part_lse_stride = 1,
-         .o = {out, 0, 0, 0}});
+    status = tka::merge<tka::fp32, tka::cpu>({.q_heads = 1, .q_len = 1, .v_dim = 16},
+                                             {.parts = 2,
+                                              .part_o = {parts, 0, 0, 0},
+                                              .part_o_stride = 16,
+                                              .part_lse = {lse, 0, 0, 0},
+                                              .part_lse_stride = 1,
+                                              .o = {out, 0, 0, 0}});
   });
   CHECK(status == tka::status::ok);
   CHECK(merging == 0);

@@ -4,9 +4,8 @@
 /// @file
 /// What stood in scratch and outputs before a call never shows in its results.
 
-#include <memory/guarded_call.hpp>
-
 #include <doctest/doctest.h>
+#include <memory/guarded_call.hpp>
 
 #include <cstring>
 #include <initializer_list>

@@ -62,9 +62,8 @@ double log_sum_exp(std::vector<double> const& logits) {
 /// The best `count` of candidates (ascending positions), in the order of selection.
 std::vector<std::size_t> best(std::vector<double> const& scores, std::vector<std::size_t> from,
                               std::size_t count) {
-  std::stable_sort(from.begin(), from.end(), [&](std::size_t a, std::size_t b) {
-    return is_larger(scores[a], scores[b]);
-  });
+  std::stable_sort(from.begin(), from.end(),
+                   [&](std::size_t a, std::size_t b) { return is_larger(scores[a], scores[b]); });
   from.resize(std::min(from.size(), count));
   return from;
 }
@@ -193,10 +192,11 @@ std::vector<double> selection_scores(rules const& r, sequence const& s, int i, i
   }
   std::vector<double> out;
   for (int const j : at) {
-    out.push_back(r.score == score::index
-                      ? index_score(r, s, i, j)
-                      : static_cast<double>(s.stored[row_of(h, s.q_len, i, s.kv_len) +
-                                                     static_cast<std::size_t>(j)]));
+    out.push_back(
+        r.score == score::index
+            ? index_score(r, s, i, j)
+            : static_cast<double>(
+                  s.stored[row_of(h, s.q_len, i, s.kv_len) + static_cast<std::size_t>(j)]));
   }
   return out;
 }
@@ -274,8 +274,7 @@ attention attend(rules const& r, sequence const& s, int i, int q_head,
     double const own = std::exp(logits[n] - out.lse);
     if (own > 0.0) out.entropy -= own * (logits[n] - out.lse);
     if (std::isnan(own)) out.entropy = own;
-    float const* const v =
-        s.v.data() + row_of(q_head / r.group(), s.kv_len, positions[n], r.v_dim);
+    float const* const v = s.v.data() + row_of(q_head / r.group(), s.kv_len, positions[n], r.v_dim);
     for (std::size_t d = 0; d < dim; ++d) {
       out.o[d] += p * static_cast<double>(v[d]);
       out.magnitude[d] += p * std::abs(static_cast<double>(v[d]));

@@ -33,11 +33,11 @@ struct rules {
   int sinks = 0;
   int recent = 0;
 
-  int k = 0;            ///< the budget, unless denominator > 0
+  int k = 0;  ///< the budget, unless denominator > 0
   int numerator = 0;
   int denominator = 0;
   int k_min = 0;
-  int buckets = 0;      ///< > 0: keep per_bucket of each bucket first (position mod buckets)
+  int buckets = 0;  ///< > 0: keep per_bucket of each bucket first (position mod buckets)
   int per_bucket = 0;
 
   double scale = 1.0;
@@ -47,7 +47,8 @@ struct rules {
   int group() const { return q_heads / kv_heads; }
   int scope_heads() const {
     return scope == oracle::scope::query_head ? q_heads
-                                              : scope == oracle::scope::kv_group ? kv_heads : 1;
+           : scope == oracle::scope::kv_group ? kv_heads
+                                              : 1;
   }
 };
 
@@ -55,16 +56,16 @@ struct rules {
 struct sequence {
   int q_len = 0;
   int kv_len = 0;
-  std::vector<float> q{};               ///< [q_heads][q_len][qk_dim]
-  std::vector<float> k{};               ///< [kv_heads][kv_len][qk_dim]
-  std::vector<float> v{};               ///< [kv_heads][kv_len][v_dim]
-  std::vector<float> index_q{};         ///< [index_heads][q_len][index_dim]
-  std::vector<float> index_k{};         ///< [kv_len][index_dim]
-  std::vector<float> index_k_scale{};   ///< [kv_len]
-  std::vector<float> index_weight{};    ///< [index_heads][q_len]
-  std::vector<float> stored{};          ///< [scope_heads][q_len][kv_len]
-  std::vector<int> query_position{};    ///< [q_len]; empty: the last ones of the sequence
-  int k_of_sequence = -1;             ///< >= 0: the budget of this sequence
+  std::vector<float> q{};              ///< [q_heads][q_len][qk_dim]
+  std::vector<float> k{};              ///< [kv_heads][kv_len][qk_dim]
+  std::vector<float> v{};              ///< [kv_heads][kv_len][v_dim]
+  std::vector<float> index_q{};        ///< [index_heads][q_len][index_dim]
+  std::vector<float> index_k{};        ///< [kv_len][index_dim]
+  std::vector<float> index_k_scale{};  ///< [kv_len]
+  std::vector<float> index_weight{};   ///< [index_heads][q_len]
+  std::vector<float> stored{};         ///< [scope_heads][q_len][kv_len]
+  std::vector<int> query_position{};   ///< [q_len]; empty: the last ones of the sequence
+  int k_of_sequence = -1;              ///< >= 0: the budget of this sequence
 
   int position_of_query(int i) const {
     return query_position.empty() ? kv_len - q_len + i
@@ -114,8 +115,8 @@ std::vector<int> set_of_threshold(rules const& r, sequence const& s, int i, int 
                                   double threshold_score, int threshold_position);
 
 struct attention {
-  std::vector<double> o{};           ///< [v_dim]
-  std::vector<double> magnitude{};   ///< [v_dim] sum p |v|
+  std::vector<double> o{};          ///< [v_dim]
+  std::vector<double> magnitude{};  ///< [v_dim] sum p |v|
   double lse = 0.0;
   double entropy = 0.0;
 };

@@ -175,7 +175,8 @@ TEST_CASE("[tka.storage] Eigen's half and bfloat16 agree on random floats of all
     auto x = std::bit_cast<float>(bits);
     if (i % 2 == 0) x = static_cast<float>(random.normal()) * std::ldexp(1.0f, i % 40 - 26);
     if (std::isnan(x)) continue;
-    wrong += tka::float16_t{x}.bits == Eigen::numext::bit_cast<std::uint16_t>(Eigen::half(x)) ? 0 : 1;
+    wrong +=
+        tka::float16_t{x}.bits == Eigen::numext::bit_cast<std::uint16_t>(Eigen::half(x)) ? 0 : 1;
     auto const theirs = Eigen::numext::bit_cast<std::uint16_t>(Eigen::bfloat16(x));
     wrong += tka::bfloat16_t{x}.bits == theirs ? 0 : 1;
   }

@@ -163,9 +163,9 @@ void equals_the_fp32_run(granularity const& g, bool powers_of_two) {
     kv.table_stride = 25;
     kv.pages = static_cast<std::int32_t>(pages);
   }
-  auto const wide = run<tka::fp32, tka::form<Source>>(q.data, static_cast<float const*>(wide_k.data),
-                                                      static_cast<float const*>(wide_v.data), kv,
-                                                      {});
+  auto const wide =
+      run<tka::fp32, tka::form<Source>>(q.data, static_cast<float const*>(wide_k.data),
+                                        static_cast<float const*>(wide_v.data), kv, {});
   auto const narrow = run<tka::fp8_with<tka::fp32>, tka::form<Source, tka::layout::scaled>>(
       q.data, static_cast<e4m3 const*>(k_data), static_cast<e4m3 const*>(v_data), kv,
       {.k = k_scales.view, .v = v_scales.view});
@@ -175,18 +175,37 @@ void equals_the_fp32_run(granularity const& g, bool powers_of_two) {
     CHECK(narrow.positions == wide.positions);
     CHECK(narrow.scores == wide.scores);
   }
-  if (narrow.positions != wide.positions) return;  // near ties of rounded scores
+  // Other scales round the products: near the last place two keys may change, their scores not by
+  // more than the rounding.
+  std::size_t const lists = wide.scores.size() / 40;
+  std::size_t equal_lists = 0;
   float worst_score = 0.0f;
-  for (std::size_t i = 0; i < wide.scores.size(); ++i) {
-    worst_score = std::max(worst_score, std::fabs(narrow.scores[i] - wide.scores[i]));
-  }
-  CHECK(worst_score <= 2e-3f);  // scores are up to some hundreds: eps * sum |q k| is below that
   float worst = 0.0f;
   float largest = 0.0f;
-  for (std::size_t i = 0; i < wide.o.size(); ++i) {
-    worst = std::max(worst, std::fabs(narrow.o[i] - wide.o[i]));
-    largest = std::max(largest, std::fabs(wide.o[i]));
+  for (std::size_t list = 0; list < lists; ++list) {
+    auto const first = static_cast<std::ptrdiff_t>(list * 40);
+    auto const sorted = [&](std::vector<float> const& all) {
+      std::vector<float> part(all.begin() + first, all.begin() + first + 40);
+      std::sort(part.begin(), part.end());
+      return part;
+    };
+    auto const ours = sorted(narrow.scores);
+    auto const theirs = sorted(wide.scores);
+    for (std::size_t i = 0; i < 40; ++i) {
+      worst_score = std::max(worst_score, std::fabs(ours[i] - theirs[i]));
+    }
+    if (!std::equal(wide.positions.begin() + first, wide.positions.begin() + first + 40,
+                    narrow.positions.begin() + first)) {
+      continue;
+    }
+    ++equal_lists;
+    for (std::size_t i = list * v_dim; i < (list + 1) * v_dim; ++i) {
+      worst = std::max(worst, std::fabs(narrow.o[i] - wide.o[i]));
+      largest = std::max(largest, std::fabs(wide.o[i]));
+    }
   }
+  CHECK(worst_score <= 2e-3f);  // scores are some hundreds, sums of |q k| some thousands
+  CHECK(equal_lists * 2 > lists);
   CHECK(worst <= 1e-5f * largest);
   CHECK(largest > 0.1f);
 }

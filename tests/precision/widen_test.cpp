@@ -22,7 +22,8 @@ namespace cpu = tka::detail::cpu;
 template <class T, class Bits>
 int wrong_lanes(std::uint32_t codes) {
   std::vector<T> row(codes + cpu::lane_count);
-  for (std::uint32_t i = 0; i < row.size(); ++i) row[i] = T::from_bits(static_cast<Bits>(i % codes));
+  for (std::uint32_t i = 0; i < row.size(); ++i)
+    row[i] = T::from_bits(static_cast<Bits>(i % codes));
   int wrong = 0;
   for (std::uint32_t first = 0; first < codes; ++first) {
     float wide[cpu::lane_count];
@@ -48,7 +49,7 @@ TEST_CASE("[tka.storage] widen of e4m3 equals the scalar decoding for all codes"
   CHECK(wrong_lanes<tka::float8_e4m3_t, std::uint8_t>(256) == 0);
 }
 TEST_CASE("[tka.storage] widen of floats moves bits") {
-  float const row[16] = {0.0f,      -0.0f, 1e-45f, -1e-45f, 1.5f, INFINITY, -INFINITY, 3e38f,
+  float const row[16] = {0.0f,   -0.0f,  1e-45f, -1e-45f, 1.5f, INFINITY, -INFINITY, 3e38f,
                          -3e38f, 1e-38f, 2.0f,   4.0f,    8.0f, 16.0f,    32.0f,     64.0f};
   float out[16];
   for (int i = 0; i < 16; i += cpu::lane_count) cpu::store(out + i, cpu::widen(row + i));

@@ -8,10 +8,10 @@
 #include <tka/backend/cpu.hpp>
 #include <tka/select_top_k.hpp>
 
-#include <recall/bucketed_oracle.hpp>
 #include <support/seed.hpp>
 
 #include <doctest/doctest.h>
+#include <recall/bucketed_oracle.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -72,14 +72,13 @@ std::vector<positions> selected(problem const& p, integers const& numbers, tka::
   positions count(lists);
   std::vector<std::byte> memory(plan.scratch_bytes + 64);
   auto const base = reinterpret_cast<std::uintptr_t>(memory.data());
-  tka::status const st =
-      select(plan,
-             {.q = tka::hnd(numbers.q.data(), p.q_heads, p.q_len, dim),
-              .k = tka::hnd(numbers.k.data(), p.kv_heads, p.kv_len, dim),
-              .positions = tka::hnd(out.data(), plan.scope_heads, p.q_len, plan.capacity),
-              .count = tka::hnd(count.data(), plan.scope_heads, p.q_len, 1)},
-             {.scratch = memory.data() + (64 - base % 64) % 64,
-              .scratch_bytes = plan.scratch_bytes});
+  tka::status const st = select(
+      plan,
+      {.q = tka::hnd(numbers.q.data(), p.q_heads, p.q_len, dim),
+       .k = tka::hnd(numbers.k.data(), p.kv_heads, p.kv_len, dim),
+       .positions = tka::hnd(out.data(), plan.scope_heads, p.q_len, plan.capacity),
+       .count = tka::hnd(count.data(), plan.scope_heads, p.q_len, 1)},
+      {.scratch = memory.data() + (64 - base % 64) % 64, .scratch_bytes = plan.scratch_bytes});
   REQUIRE(st == tka::status::ok);
   std::vector<positions> result;
   for (std::size_t i = 0; i < lists; ++i) {

@@ -8,10 +8,10 @@
 #include <tka/metrics/recall.hpp>
 #include <tka/select_top_k.hpp>
 
-#include <recall/bucketed_oracle.hpp>
 #include <support/seed.hpp>
 
 #include <doctest/doctest.h>
+#include <recall/bucketed_oracle.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -32,8 +32,8 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
 /// One selection for each of the rows, all of one length.
-std::vector<positions> selected(std::vector<std::vector<float>> const& rows,
-                                tka::options const& o, tka::schedule const& wanted = {}) {
+std::vector<positions> selected(std::vector<std::vector<float>> const& rows, tka::options const& o,
+                                tka::schedule const& wanted = {}) {
   auto const n = static_cast<std::int32_t>(rows[0].size());
   tka::shape const s{.q_heads = 1,
                      .kv_heads = 1,
@@ -138,8 +138,8 @@ TEST_CASE("[tka.approximate] with a target the measured recall reaches it") {
     bool same = true;
     for (std::size_t r = 0; r < scores.size(); ++r) {
       sum += recall_of(found[r], recall_test::exact(scores[r], 100));
-      same = same && found[r] == recall_test::bucketed(scores[r], 100, chosen.buckets,
-                                                       chosen.per_bucket);
+      same = same &&
+             found[r] == recall_test::bucketed(scores[r], 100, chosen.buckets, chosen.per_bucket);
     }
     CHECK(sum / static_cast<double>(scores.size()) >= static_cast<double>(target) - 0.02);
     CHECK(same);
@@ -211,7 +211,8 @@ TEST_CASE("[tka.approximate] the per_bucket largest are never lost, wherever the
     positions const best = recall_test::exact(row, per_bucket);
     kept = kept && std::includes(found.begin(), found.end(), best.begin(), best.end());
     positions const next = recall_test::exact(row, per_bucket + 1);
-    others_lost = others_lost || !std::includes(found.begin(), found.end(), next.begin(), next.end());
+    others_lost =
+        others_lost || !std::includes(found.begin(), found.end(), next.begin(), next.end());
   }
   CHECK(kept);
   CHECK(others_lost);  // else the inputs would not have been the worst case

@@ -27,10 +27,10 @@ struct known_value {
 };
 
 TEST_CASE("[tka.approximate] expected_recall gives the known values for 131072 keys, k = 2048") {
-  for (known_value const& v : {known_value{2048, 1, 0.635}, known_value{1024, 2, 0.732},
-                               known_value{512, 4, 0.806}, known_value{4096, 1, 0.792},
-                               known_value{2048, 2, 0.899}, known_value{512, 8, 0.992},
-                               known_value{8192, 1, 0.891}, known_value{2048, 4, 0.996}}) {
+  for (known_value const& v :
+       {known_value{2048, 1, 0.635}, known_value{1024, 2, 0.732}, known_value{512, 4, 0.806},
+        known_value{4096, 1, 0.792}, known_value{2048, 2, 0.899}, known_value{512, 8, 0.992},
+        known_value{8192, 1, 0.891}, known_value{2048, 4, 0.996}}) {
     CAPTURE(v.buckets);
     CAPTURE(v.per_bucket);
     CHECK(std::fabs(tka::expected_recall(131072, 2048, v.buckets, v.per_bucket) - v.recall) <=
@@ -157,9 +157,9 @@ TEST_CASE("[tka.approximate] choose_buckets reaches its target for rows of every
     CHECK(chosen.buckets % 16 == 0);
     CHECK(chosen.per_bucket >= 1);
     CHECK(chosen.per_bucket <= 64);
-    for (std::int64_t n : {std::int64_t{k}, std::int64_t{k} + 1, std::int64_t{2} * k + 7,
-                           random.between(k, 20 * k), std::int64_t{131072},
-                           std::int64_t{1} << 20}) {
+    for (std::int64_t n :
+         {std::int64_t{k}, std::int64_t{k} + 1, std::int64_t{2} * k + 7, random.between(k, 20 * k),
+          std::int64_t{131072}, std::int64_t{1} << 20}) {
       CAPTURE(n);
       CHECK(tka::expected_recall(n, k, chosen.buckets, chosen.per_bucket) >=
             static_cast<double>(target));

@@ -34,11 +34,15 @@ struct pattern {
 
 pattern const patterns[] = {
     {"all_equal", [](std::uint32_t, random_source&) { return 1.25f; }},
-    {"one_histogram_bin", [](std::uint32_t i, random_source&) { return from_bits(0x3f800000u + i % 7u); }},
+    {"one_histogram_bin",
+     [](std::uint32_t i, random_source&) { return from_bits(0x3f800000u + i % 7u); }},
     {"bits_from_one", [](std::uint32_t i, random_source&) { return from_bits(0x3f800000u + i); }},
-    {"bits_pivot_mismatch", [](std::uint32_t i, random_source&) { return from_bits(0x3805ed27u + i); }},
-    {"bf16_cycle_of_64", [](std::uint32_t i, random_source&) { return from_bits((0x3f80u + i % 64u) << 16); }},
-    {"zeros_of_both_signs", [](std::uint32_t i, random_source&) { return i % 3 == 0 ? 0.0f : -0.0f; }},
+    {"bits_pivot_mismatch",
+     [](std::uint32_t i, random_source&) { return from_bits(0x3805ed27u + i); }},
+    {"bf16_cycle_of_64",
+     [](std::uint32_t i, random_source&) { return from_bits((0x3f80u + i % 64u) << 16); }},
+    {"zeros_of_both_signs",
+     [](std::uint32_t i, random_source&) { return i % 3 == 0 ? 0.0f : -0.0f; }},
     {"zeros_among_small",
      [](std::uint32_t i, random_source& random) {
        float const from[] = {0.0f, -0.0f, 0x1p-149f, -0x1p-149f};
@@ -49,22 +53,43 @@ pattern const patterns[] = {
        if (random.below(3) == 0) return from_bits(i % 2 == 0 ? 0x7fc00000u + i : 0xffc00001u);
        return static_cast<float>(random.normal());
      }},
-    {"all_nan", [](std::uint32_t i, random_source&) { return from_bits(i % 2 == 0 ? 0x7fc00001u : 0xffffffffu); }},
+    {"all_nan", [](std::uint32_t i,
+                   random_source&) { return from_bits(i % 2 == 0 ? 0x7fc00001u : 0xffffffffu); }},
     {"infinities_and_nan",
      [](std::uint32_t, random_source& random) {
-       float const from[] = {inf, -inf, from_bits(0x7f800001u), 1.0f, -1.0f,
+       float const from[] = {inf,
+                             -inf,
+                             from_bits(0x7f800001u),
+                             1.0f,
+                             -1.0f,
                              std::numeric_limits<float>::max(),
                              std::numeric_limits<float>::lowest()};
        return from[random.below(7)];
      }},
     {"all_minus_inf", [](std::uint32_t, random_source&) { return -inf; }},
-    {"mostly_minus_inf", [](std::uint32_t, random_source& random) { return random.below(10) == 0 ? static_cast<float>(random.normal()) : -inf; }},
-    {"denormals", [](std::uint32_t, random_source& random) { return from_bits(static_cast<std::uint32_t>(random.below(2)) << 31 | static_cast<std::uint32_t>(random.below(1u << 23))); }},
+    {"mostly_minus_inf",
+     [](std::uint32_t, random_source& random) {
+       return random.below(10) == 0 ? static_cast<float>(random.normal()) : -inf;
+     }},
+    {"denormals",
+     [](std::uint32_t, random_source& random) {
+       return from_bits(static_cast<std::uint32_t>(random.below(2)) << 31 |
+                        static_cast<std::uint32_t>(random.below(1u << 23)));
+     }},
     {"ascending", [](std::uint32_t i, random_source&) { return static_cast<float>(i) - 1000.0f; }},
     {"descending", [](std::uint32_t i, random_source&) { return 1000.0f - static_cast<float>(i); }},
-    {"mostly_zero", [](std::uint32_t, random_source& random) { return random.below(100) < 94 ? 0.0f : static_cast<float>(random.normal()); }},
-    {"negative", [](std::uint32_t, random_source& random) { return -std::abs(static_cast<float>(random.normal())); }},
-    {"random_bits", [](std::uint32_t, random_source& random) { return from_bits(static_cast<std::uint32_t>(random())); }},
+    {"mostly_zero",
+     [](std::uint32_t, random_source& random) {
+       return random.below(100) < 94 ? 0.0f : static_cast<float>(random.normal());
+     }},
+    {"negative",
+     [](std::uint32_t, random_source& random) {
+       return -std::abs(static_cast<float>(random.normal()));
+     }},
+    {"random_bits",
+     [](std::uint32_t, random_source& random) {
+       return from_bits(static_cast<std::uint32_t>(random()));
+     }},
 };
 
 using form = tka::form<tka::visibility::all>;
@@ -79,10 +104,6 @@ oracle::problem stored_problem(pattern const& of, int n, random_source& random) 
   s.kv_len = n;
   for (int i = 0; i < n; ++i) s.stored.push_back(of.score(static_cast<std::uint32_t>(i), random));
   p.sequences.push_back(std::move(s));
-  // q and k are not read; they exist to be wrong if they were.
-  p.sequences[0].q.assign(16, 0.0f);
-  p.sequences[0].k.assign(static_cast<std::size_t>(n) * 16, 0.0f);
-  p.sequences[0].v.assign(static_cast<std::size_t>(n) * 16, 0.0f);
   return p;
 }
 

@@ -54,7 +54,8 @@ void check_random(char const* name, oracle::scope scope, oracle::visibility visi
     int const q_len = static_cast<int>(random.between(0, 9));
     std::vector<lengths> sizes;
     for (auto b = random.between(1, 3); b > 0; --b) {
-      sizes.push_back({q_len, static_cast<int>(random.between(0, random.below(2) == 0 ? 12 : 400))});
+      sizes.push_back(
+          {q_len, static_cast<int>(random.between(0, random.below(2) == 0 ? 12 : 400))});
     }
     auto p = make_problem(r, sizes, contents::integers, random);
     if (random.below(3) == 0) {

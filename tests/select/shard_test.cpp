@@ -107,7 +107,8 @@ TEST_CASE("[tka.shard] partial attentions of the shards add up") {
   std::vector<double> mass(4, 0.0);
   std::vector<double> sum(4 * 16, 0.0);
   for (int index = 0; index < 3; ++index) {
-    arranged<tka::fp32, tka::form<>> const a(p, {.shard = {.block = 4, .index = index, .count = 3}});
+    arranged<tka::fp32, tka::form<>> const a(p,
+                                             {.shard = {.block = 4, .index = index, .count = 3}});
     auto const part = select<tka::exact_radix>(a, options_of(r), {}, &all);
     REQUIRE(fault(part) == "");
     // The positions of a shard are those of the whole sequence, in and out.

@@ -98,9 +98,6 @@ TEST_CASE("[tka.threshold] a threshold from outside cuts, in the order of keys")
   oracle::problem p{r, {{.q_len = 1, .kv_len = 8}}};
   auto& s = p.sequences[0];
   float const nan = std::numeric_limits<float>::quiet_NaN();
-  s.q.assign(16, 0.0f);
-  s.k.assign(8 * 16, 0.0f);
-  s.v.assign(8 * 16, 0.0f);
   s.stored = {1.0f, 0.0f, -0.0f, nan, 5.0f, 0.0f, -1.0f, 5.0f};
   arranged<tka::fp32, tka::form<>> const a(p, {});
   using stored = tka::stored_scores<tka::exact_radix>;

@@ -33,10 +33,10 @@ struct arrangement {
   order kv = order::hnd;
   order out = order::hnd;
   int page_size = 7;
-  int kv_bound = 0;        ///< 0: the longest sequence
-  bool lengths = true;     ///< contiguous: false leaves the lengths to the bound
-  bool v_in_k = false;     ///< v is the front of k's rows; the caller made their values equal
-  tka::shard shard{};      ///< the keys of this part only
+  int kv_bound = 0;     ///< 0: the longest sequence
+  bool lengths = true;  ///< contiguous: false leaves the lengths to the bound
+  bool v_in_k = false;  ///< v is the front of k's rows; the caller made their values equal
+  tka::shard shard{};   ///< the keys of this part only
 };
 
 template <class Precision, class Form>
@@ -54,7 +54,11 @@ class arranged {
     find_local_keys();
     place_queries();
     place_keys();
+    for (auto const& s : p.sequences) budgets_.push_back(s.k_of_sequence);
     auto const& r = p.rules;
+    for (double const x : r.sink_logits) sink_logits_.push_back(static_cast<float>(x));
+    // Stored scores may come without q, k and v; then those stay null.
+    if (r.score == oracle::score::stored && p.sequences.front().q.empty()) return;
     q_ = tensor<typename Precision::query_type>(q_places_, r.q_heads, r.qk_dim, how.q);
     k_ = tensor<key_type>(kv_places_, r.kv_heads, r.qk_dim, how.kv);
     if (!how.v_in_k) v_ = tensor<value_type>(kv_places_, r.kv_heads, r.v_dim, how.kv);
@@ -63,9 +67,7 @@ class arranged {
       put(s.q, r.q_heads, s.q_len, r.qk_dim, q_places_.at[b], all_tokens(s.q_len), q_);
       put(s.k, r.kv_heads, s.kv_len, r.qk_dim, kv_places_.at[b], local_[b], k_);
       if (!how.v_in_k) put(s.v, r.kv_heads, s.kv_len, r.v_dim, kv_places_.at[b], local_[b], v_);
-      budgets_.push_back(s.k_of_sequence);
     }
-    for (double const x : r.sink_logits) sink_logits_.push_back(static_cast<float>(x));
   }
 
   oracle::problem const& problem() const { return problem_; }
@@ -219,8 +221,7 @@ class arranged {
       kv_places_.at.push_back(std::move(at));
     }
     kv_cumulative_.push_back(static_cast<std::int32_t>(token));
-    kv_places_.outer_count =
-        ragged_keys ? 1 : static_cast<std::int64_t>(problem_.sequences.size());
+    kv_places_.outer_count = ragged_keys ? 1 : static_cast<std::int64_t>(problem_.sequences.size());
     kv_places_.token_count = (ragged_keys ? token : longest) + 2;
   }
 
@@ -248,8 +249,8 @@ class arranged {
       }
       std::vector<tka::location> at;
       for (std::int64_t i = 0; i < count; ++i) {
-        at.push_back({table_[static_cast<std::size_t>(begin + i / how_.page_size)],
-                      i % how_.page_size});
+        at.push_back(
+            {table_[static_cast<std::size_t>(begin + i / how_.page_size)], i % how_.page_size});
       }
       kv_places_.at.push_back(std::move(at));
     }
@@ -302,7 +303,8 @@ struct index_inputs<tka::stored_scores<Selector>> {
         for (int i = 0; i < s.q_len; ++i) {
           float* row = scores.at(a.q_places().at[b][static_cast<std::size_t>(i)], h);
           for (int const j : a.local_keys(b)) {
-            *row++ = s.stored[static_cast<std::size_t>((std::int64_t{h} * s.q_len + i) * s.kv_len + j)];
+            *row++ =
+                s.stored[static_cast<std::size_t>((std::int64_t{h} * s.q_len + i) * s.kv_len + j)];
           }
         }
       }

@@ -96,7 +96,7 @@ inline tka::options options_of(oracle::rules const& r) {
   return o;
 }
 
-/// A divisor of two in fp32 that is near 1 / sqrt(dim): the oracle and the library use the same.
+/// The largest power of two up to 1 / sqrt(dim): exact in fp32, so the oracle scales alike.
 inline double exact_scale(int dim) {
   double scale = 1.0;
   while (scale * scale * dim > 1.0) scale *= 0.5;

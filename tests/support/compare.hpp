@@ -65,12 +65,12 @@ inline std::string attention_difference(sequence_results const& a, sequence_resu
 }
 
 inline std::string selection_difference(sequence_results const& a, sequence_results const& b) {
-  return first_of({bit_difference("count", a.count, b.count),
-                   bit_difference("positions", a.positions, b.positions),
-                   bit_difference("scores", a.scores, b.scores),
-                   bit_difference("threshold_score", a.threshold_score, b.threshold_score),
-                   bit_difference("threshold_position", a.threshold_position,
-                                  b.threshold_position)});
+  return first_of(
+      {bit_difference("count", a.count, b.count),
+       bit_difference("positions", a.positions, b.positions),
+       bit_difference("scores", a.scores, b.scores),
+       bit_difference("threshold_score", a.threshold_score, b.threshold_score),
+       bit_difference("threshold_position", a.threshold_position, b.threshold_position)});
 }
 
 /// Two runs with the same capacity, every output, bit for bit.
@@ -116,15 +116,14 @@ inline std::string selection_fault(results const& r, oracle::problem const& p,
         auto const expected = oracle::select(p.rules, s, i, h);
         auto const got = r.positions_of(b, s.q_len, h, i);
         if (got != expected.positions) {
-          return at_row(b, h, i,
-                        list_text(got) + " instead of " + list_text(expected.positions));
+          return at_row(b, h, i, list_text(got) + " instead of " + list_text(expected.positions));
         }
         auto const scores = r.scores_of(b, s.q_len, h, i);
         for (std::size_t n = 0; n < scores.size() && scores_too; ++n) {
           if (!same_score(scores[n], expected.scores[n])) {
-            return at_row(b, h, i, "score of " + std::to_string(got[n]) + ": " +
-                                       std::to_string(scores[n]) + " instead of " +
-                                       std::to_string(expected.scores[n]));
+            return at_row(b, h, i,
+                          "score of " + std::to_string(got[n]) + ": " + std::to_string(scores[n]) +
+                              " instead of " + std::to_string(expected.scores[n]));
           }
         }
         if (r.sequences[b].threshold_position.empty() || !scores_too) continue;
@@ -153,8 +152,8 @@ inline std::string near_selection_fault(results const& r, oracle::problem const&
         auto const scores = oracle::selection_scores(p.rules, s, i, h, got);
         for (std::size_t n = 0; n < got.size(); ++n) {
           if (n > 0 && got[n] <= got[n - 1]) return at_row(b, h, i, "order of positions");
-          bool const expected_too = std::binary_search(expected.positions.begin(),
-                                                       expected.positions.end(), got[n]);
+          bool const expected_too =
+              std::binary_search(expected.positions.begin(), expected.positions.end(), got[n]);
           if (!expected_too && scores[n] < expected.threshold_score - slack) {
             return at_row(b, h, i, "a smaller key was kept: " + std::to_string(got[n]));
           }
@@ -235,9 +234,8 @@ std::string attention_fault(results const& r, oracle::problem const& p, lists co
         double const size = std::abs(expected.lse) + 1.0;
         lse_rule.add(static_cast<double>(got.lse[row]), static_cast<double>(plain.lse),
                      expected.lse, eps * size, at_row(b, h, i, "lse"));
-        entropy_rule.add(static_cast<double>(got.entropy[row]),
-                         static_cast<double>(plain.entropy), expected.entropy,
-                         4.0 * eps * (std::abs(expected.entropy) + 1.0),
+        entropy_rule.add(static_cast<double>(got.entropy[row]), static_cast<double>(plain.entropy),
+                         expected.entropy, 4.0 * eps * (std::abs(expected.entropy) + 1.0),
                          at_row(b, h, i, "entropy"));
       }
     }

@@ -57,8 +57,8 @@ inline plain_result plain_attention(oracle::rules const& r, oracle::sequence con
   }
   float denominator = sum;
   if (!r.sink_logits.empty()) {
-    denominator += std::exp(static_cast<float>(r.sink_logits[static_cast<std::size_t>(q_head)]) -
-                            largest);
+    denominator +=
+        std::exp(static_cast<float>(r.sink_logits[static_cast<std::size_t>(q_head)]) - largest);
   }
   for (float& x : out.o) x /= denominator;
   out.lse = largest + std::log(sum);

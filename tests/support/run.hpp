@@ -30,9 +30,9 @@ namespace support {
 
 /// How a call is run; none of it may change a bit of the results.
 struct settings {
-  int threads = 1;                         ///< told to the plan
+  int threads = 1;  ///< told to the plan
   std::optional<tka::schedule> schedule{};
-  unsigned char scratch = nan_poison;      ///< what scratch holds before the call
+  unsigned char scratch = nan_poison;  ///< what scratch holds before the call
   tka::metrics metrics = tka::metrics::selected;
 };
 
@@ -103,8 +103,7 @@ inline void check_lists(results& r) {
       auto const capacity = static_cast<std::size_t>(r.plan.capacity);
       for (auto n = static_cast<std::size_t>(std::max(s.count[row], 0)); n < capacity; ++n) {
         if (s.positions[row * capacity + n] != -1) r.tail_wrong = true;
-        if (!(s.scores[row * capacity + n] < 0.0f &&
-              std::isinf(s.scores[row * capacity + n]))) {
+        if (!(s.scores[row * capacity + n] < 0.0f && std::isinf(s.scores[row * capacity + n]))) {
           r.tail_wrong = true;
         }
       }

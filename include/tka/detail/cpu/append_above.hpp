@@ -35,10 +35,9 @@ inline constexpr std::array<std::uint64_t, 256> lane_orders = make_lane_orders()
 
 /// Appends those of key[0 .. count) above `gate` with indices first, first + 1, ...; returns the
 /// new size. May write up to `count` entries behind `size`, whatever it keeps.
-[[nodiscard]] inline std::int32_t append_above(ordered_key const* key, std::int32_t count,
-                                               std::int32_t first, ordered_key gate,
-                                               ordered_key* out_key, std::int32_t* out_index,
-                                               std::int32_t size) noexcept {
+[[nodiscard, gnu::noinline]] inline std::int32_t append_above(
+    ordered_key const* key, std::int32_t count, std::int32_t first, ordered_key gate,
+    ordered_key* out_key, std::int32_t* out_index, std::int32_t size) noexcept {
   __m256i const limit = _mm256_set1_epi32(gate);
   __m256i index =
       _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -109,10 +108,9 @@ inline constexpr std::array<std::uint64_t, 256> lane_orders = make_lane_orders()
 }
 
 /// As above: blocks without a key above the gate are passed over by their maximum.
-[[nodiscard]] inline std::int32_t append_above(ordered_key const* key, std::int32_t count,
-                                               std::int32_t first, ordered_key gate,
-                                               ordered_key* out_key, std::int32_t* out_index,
-                                               std::int32_t size) noexcept {
+[[nodiscard, gnu::noinline]] inline std::int32_t append_above(
+    ordered_key const* key, std::int32_t count, std::int32_t first, ordered_key gate,
+    ordered_key* out_key, std::int32_t* out_index, std::int32_t size) noexcept {
   constexpr std::int32_t block = 16;
   for (std::int32_t i = 0; i < count; i += block) {
     std::int32_t const end = i + block < count ? i + block : count;

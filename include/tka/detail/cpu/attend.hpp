@@ -193,7 +193,7 @@ class attender {
     put(args_.lse_visible, query, head, visible->lse());
     put(args_.entropy_visible, query, head, visible->entropy());
     put(args_.retained_mass, query, head,
-        visible->empty() ? 1.0f : std::exp(sums.lse() - visible->lse()));
+        sums.empty() || visible->empty() ? 1.0f : std::exp(sums.lse() - visible->lse()));
   }
 
   static void put(tensor_view<float> const& view, location at, std::int32_t head,

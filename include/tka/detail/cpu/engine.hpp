@@ -97,7 +97,7 @@ class engine {
         (Problem::by_index && !head_dim_served(s.index_dim))) {
       return status::unsupported_head_dim;
     }
-    return check_options<Problem>(o, s);
+    return check_options<Problem>(o);
   }
 
   /// A key's combined score may need sums over all keys first: then one worker sees them all.

@@ -65,9 +65,9 @@ template <int DigitBits>
 /// Moves the `keep` largest of `size` candidates to the front, in their old order; of equal keys
 /// the earlier stay. Returns the gate: a later candidate must be above it to count. The index
 /// list must be ascending for the tie rule of the library (smaller position first).
-[[nodiscard]] inline ordered_key keep_largest(ordered_key* key, std::int32_t* index,
-                                              std::int32_t size, std::int32_t keep,
-                                              radix_scratch const& scratch) noexcept {
+[[nodiscard, gnu::noinline]] inline ordered_key keep_largest(
+    ordered_key* key, std::int32_t* index, std::int32_t size, std::int32_t keep,
+    radix_scratch const& scratch) noexcept {
   if (keep <= 0) return key_of_nan;
   ordered_key const gate = size >= 4096 ? find_gate<11>(key, size, keep, scratch)
                                         : find_gate<8>(key, size, keep, scratch);

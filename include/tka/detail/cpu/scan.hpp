@@ -36,8 +36,8 @@ namespace tka::inline TKA_ABI::detail::cpu {
 }
 
 /// max of the heads of a group; NaN passes.
-inline void combine_max(float const* raw, std::int64_t stride, int heads, int count,
-                        float* out) noexcept {
+[[gnu::noinline]] inline void combine_max(float const* raw, std::int64_t stride, int heads,
+                                          int count, float* out) noexcept {
   for (int i = 0; i < count; ++i) {
     float best = raw[i];
     for (int h = 1; h < heads; ++h) {
@@ -49,8 +49,8 @@ inline void combine_max(float const* raw, std::int64_t stride, int heads, int co
 }
 
 /// Sum of the heads of a group, in head order.
-inline void combine_sum(float const* raw, std::int64_t stride, int heads, int count,
-                        float* out) noexcept {
+[[gnu::noinline]] inline void combine_sum(float const* raw, std::int64_t stride, int heads,
+                                          int count, float* out) noexcept {
   for (int i = 0; i < count; ++i) {
     float total = raw[i];
     for (int h = 1; h < heads; ++h) total += raw[h * stride + i];
@@ -253,7 +253,6 @@ class scanner {
     for (std::int32_t j = 0; j < count; ++j) work_.ordered[j] = to_ordered(score[j]);
     std::int32_t const row = i * per_token_ + r;
     visible_range const& range = range_[i];
-    if (args_.given_threshold_score) apply_threshold(i, r, first, count);
     if (!all_compete(range, first, count)) {
       for (std::int32_t j = 0; j < count; ++j) {
         std::int32_t const index = first + j;
@@ -264,6 +263,8 @@ class scanner {
         if (!visible || range.forced(index)) work_.ordered[j] = key_of_nothing;
       }
     }
+    // Behind the forced keys: a threshold does not describe those.
+    if (args_.given_threshold_score) apply_threshold(i, r, first, count);
     rows.selector[row].push_tile(work_.ordered, count, first, work_.radix);
   }
 

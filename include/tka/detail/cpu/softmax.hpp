@@ -22,7 +22,7 @@ struct logit_map {
   float soft_cap;
 
   /// In place over full lanes.
-  void apply(float* x, int count) const noexcept {
+  [[gnu::noinline]] void apply(float* x, int count) const noexcept {
     for (int i = 0; i < count; i += lane_count) {
       lanes s = multiply(load(x + i), splat(scale));
       if (soft_cap > 0.0f) {
@@ -61,7 +61,8 @@ struct softmax_sums {
 
 /// Turns `count` logits (padded to full lanes with -inf) into e^(x - max of all so far), in place,
 /// and adds them to `sums`. Returns what earlier results must be multiplied by.
-[[nodiscard]] inline float accumulate(softmax_sums& sums, float* x, int count) noexcept {
+[[nodiscard, gnu::noinline]] inline float accumulate(softmax_sums& sums, float* x,
+                                                     int count) noexcept {
   float largest = sums.max;
   bool nan = false;
   for (int i = 0; i < count; ++i) {
@@ -89,7 +90,7 @@ struct softmax_sums {
 }
 
 /// Adds `next`, a later part, to `sums`.
-inline void merge(softmax_sums& sums, softmax_sums const& next) noexcept {
+[[gnu::noinline]] inline void merge(softmax_sums& sums, softmax_sums const& next) noexcept {
   if (next.empty()) return;
   if (sums.empty()) {
     sums = next;

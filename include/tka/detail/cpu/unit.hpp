@@ -48,10 +48,11 @@ template <class Problem>
   }
   if (a.k_per_sequence != nullptr) {
     s.k = a.k_per_sequence[b];
-    if (s.k < 0 || s.k > p.capacity) {
+    // More than there are keys is all of them; more than was planned for breaks a rule.
+    if (s.k < 0 || s.k > std::max(p.options.budget.k, p.capacity)) {
       report(a.error, data_error::budget_out_of_range);
-      s.k = std::clamp(s.k, 0, p.capacity);
     }
+    s.k = std::clamp(s.k, 0, p.capacity);
   }
   return s;
 }

@@ -48,24 +48,21 @@ template <class Problem>
   return status::ok;
 }
 
-[[nodiscard]] constexpr status check_budget(options const& o, std::int32_t kv_len) noexcept {
+[[nodiscard]] constexpr status check_budget(options const& o) noexcept {
   budget const& b = o.budget;
   if (b.k < 0 || b.numerator < 0 || b.denominator < 0 || b.k_min < 0) {
     return status::invalid_budget;
   }
   if (b.denominator > 0 && b.numerator > b.denominator) return status::invalid_budget;
   if (o.sinks < 0 || o.recent < 0) return status::invalid_window;
-  std::int64_t const forced = std::int64_t{o.sinks} + o.recent;
-  // A ratio of few keys may be small: only k_min is sure, unless every key is visible anyway.
-  std::int64_t const sure = b.denominator == 0             ? b.k
-                            : b.numerator == b.denominator ? std::int64_t{kv_len}
-                                                           : b.k_min;
-  if (forced > sure && forced > 0) return status::forced_exceeds_budget;
-  return status::ok;
+  if (b.denominator > 0 && b.numerator == b.denominator) return status::ok;  // every key is kept
+  // A ratio of few keys may be small: only k_min is sure.
+  std::int64_t const sure = b.denominator == 0 ? b.k : b.k_min;
+  return std::int64_t{o.sinks} + o.recent > sure ? status::forced_exceeds_budget : status::ok;
 }
 
 template <class Problem>
-[[nodiscard]] constexpr status check_options(options const& o, shape const& s) noexcept {
+[[nodiscard]] constexpr status check_options(options const& o) noexcept {
   if (Problem::attends && !(finite(o.scale) && o.scale > 0.0f)) return status::invalid_scale;
   if (!(finite(o.soft_cap) && o.soft_cap >= 0.0f)) return status::invalid_soft_cap;
   if (o.shard.block < 1 || o.shard.count < 1 || o.shard.index < 0 ||
@@ -81,7 +78,7 @@ template <class Problem>
   if (std::is_same_v<typename Problem::visibility, visibility::sliding_window> && o.window < 1) {
     return status::invalid_window;
   }
-  if (status const st = check_budget(o, s.kv_len); st != status::ok) return st;
+  if (status const st = check_budget(o); st != status::ok) return st;
   if (std::is_same_v<typename Problem::selector, bucketed>) {
     bucketing const& b = o.bucketing;
     bool const by_number =

@@ -65,8 +65,10 @@ template <class Visibility>
   auto const clamp = [](std::int64_t x, std::int64_t low, std::int64_t high) {
     return x < low ? low : x > high ? high : x;
   };
-  std::int64_t const end =
-      std::is_same_v<Visibility, visibility::all> ? length : clamp(position + 1, 0, length);
+  // A query before the first position (q_len > kv_len) sees nothing.
+  std::int64_t const end = std::is_same_v<Visibility, visibility::all> && position >= 0
+                               ? length
+                               : clamp(position + 1, 0, length);
   std::int64_t begin = 0;
   if constexpr (std::is_same_v<Visibility, visibility::sliding_window>) {
     begin = clamp(position + 1 - o.window, 0, end);

@@ -1,0 +1,17 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+// expect: tka::append: the second argument must be a backend; use cpu (include tka/backend/cpu.hpp)
+#include <tka/append.hpp>
+#include <tka/backend/cpu.hpp>
+#include <tka/precision/fp32.hpp>
+
+struct gpu {};
+
+#ifdef TKA_EXPECT_FAIL
+constexpr auto append = tka::append<tka::fp32, gpu>;
+#else
+constexpr auto append = tka::append<tka::fp32, tka::cpu>;
+#endif
+
+int main() { return append({}, {}, {}) == tka::status::ok ? 1 : 0; }

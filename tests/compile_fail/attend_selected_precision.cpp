@@ -1,0 +1,14 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+// expect: tka::sparse_attention: the second argument must be a precision policy
+#include <tka/attend_selected.hpp>
+#include <tka/backend/cpu.hpp>
+
+#ifdef TKA_EXPECT_FAIL
+constexpr auto attend = tka::attend_selected<double, tka::cpu>;
+#else
+constexpr auto attend = tka::attend_selected<tka::bf16, tka::cpu>;
+#endif
+
+int main() { return attend.supported({}, {}, {}) == tka::status::ok ? 1 : 0; }

@@ -1,0 +1,17 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+// expect: tka::sparse_attention: the third argument must be a backend; use cpu (include
+// expect: tka/backend/cpu.hpp)
+#include <tka/backend/cpu.hpp>
+#include <tka/sparse_attention.hpp>
+
+struct gpu {};
+
+#ifdef TKA_EXPECT_FAIL
+constexpr auto attend = tka::sparse_attention<tka::exact_radix, tka::fp32, gpu>;
+#else
+constexpr auto attend = tka::sparse_attention<tka::exact_radix, tka::fp32, tka::cpu>;
+#endif
+
+int main() { return attend.supported({}, {}, {}) == tka::status::ok ? 1 : 0; }

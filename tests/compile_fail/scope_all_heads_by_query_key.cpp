@@ -1,0 +1,17 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+// expect: tka::sparse_attention: this scope does not exist for this selection; q.k selects by
+// expect: scope::query_head or scope::kv_group, an indexer by scope::all_heads
+#include <tka/backend/cpu.hpp>
+#include <tka/sparse_attention.hpp>
+
+#ifdef TKA_EXPECT_FAIL
+constexpr auto attend =
+    tka::sparse_attention<tka::exact_radix, tka::fp32, tka::cpu, tka::form<tka::scope::all_heads>>;
+#else
+constexpr auto attend =
+    tka::sparse_attention<tka::exact_radix, tka::fp32, tka::cpu, tka::form<tka::scope::kv_group>>;
+#endif
+
+int main() { return attend.supported({}, {}, {}) == tka::status::ok ? 1 : 0; }

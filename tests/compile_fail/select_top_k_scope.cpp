@@ -1,0 +1,16 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+// expect: tka::sparse_attention: this scope does not exist for this selection
+#include <tka/backend/cpu.hpp>
+#include <tka/select_top_k.hpp>
+
+#ifdef TKA_EXPECT_FAIL
+constexpr auto attend =
+    tka::select_top_k<tka::bucketed, tka::fp32, tka::cpu, tka::form<tka::scope::all_heads>>;
+#else
+constexpr auto attend = tka::select_top_k<tka::stored_scores<tka::bucketed>, tka::fp32, tka::cpu,
+                                          tka::form<tka::scope::all_heads>>;
+#endif
+
+int main() { return attend.supported({}, {}, {}) == tka::status::ok ? 1 : 0; }
