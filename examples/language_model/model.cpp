@@ -7,6 +7,7 @@
 #include "model.hpp"
 
 #include <cmath>
+#include <cstdlib>
 #include <initializer_list>
 #include <stdexcept>
 
@@ -49,7 +50,12 @@ hyperparameters read_shape(std::map<std::string, std::string> const& about) {
     if (found == about.end()) {
       throw std::runtime_error(std::string("the weights' metadata does not state ") + name);
     }
-    return std::stod(found->second);
+    char* end = nullptr;
+    double const value = std::strtod(found->second.c_str(), &end);
+    if (end == found->second.c_str() || *end != '\0') {
+      throw std::runtime_error(std::string(name) + ": is not a number in the weights' metadata");
+    }
+    return value;
   };
   auto const count = [&](char const* name) {
     double const n = number(name);

@@ -37,7 +37,8 @@ bool contains(std::vector<int> const& list, int x) {
 std::vector<int> reachable_positions(rules const& r, sequence const& s, int i) {
   std::vector<int> out;
   for (int j = 0; j < s.kv_len; ++j) {
-    if (r.visibility == visibility::all || j <= s.position_of_query(i)) out.push_back(j);
+    bool const all = r.visibility == visibility::all && s.position_of_query(i) >= 0;
+    if (all || j <= s.position_of_query(i)) out.push_back(j);
   }
   return out;
 }
