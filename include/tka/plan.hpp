@@ -34,8 +34,8 @@ struct plan {
   tka::options options{};
   tka::schedule schedule{};
   tka::bucket_rule bucket_rule{};  ///< only `bucketed` with a recall target
-  std::int32_t capacity = 0;     ///< keys that a row keeps at most: the extent of `positions`
-  std::int32_t scope_heads = 0;  ///< selections of one query token
+  std::int32_t capacity = 0;       ///< keys that a row keeps at most: the extent of `positions`
+  std::int32_t scope_heads = 0;    ///< selections of one query token
   std::size_t scratch_bytes = 0;
   std::size_t state_bytes = 0;
   std::uint64_t instance = 0;  ///< which call made it

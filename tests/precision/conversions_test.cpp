@@ -136,7 +136,8 @@ TEST_CASE("[tka.storage] overflow: infinity in 16 bits, 448 in e4m3") {
   CHECK(bfloat{std::bit_cast<float>(0x7f7f8000u)}.bits == 0x7f80);
 
   using e4m3 = tka::float8_e4m3_t;
-  for (float const x : {448.0f, 449.0f, 463.9f, 464.0f, 480.0f, 1e9f, infinity}) {
+  for (float const x :
+       {448.0f, 449.0f, 463.9f, 464.0f, 464.1f, 470.0f, 479.9f, 480.0f, 512.0f, 1e9f, infinity}) {
     CHECK(e4m3{x}.bits == 0x7e);
     CHECK(e4m3{-x}.bits == 0xfe);
   }
