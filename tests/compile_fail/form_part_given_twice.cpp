@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+// [tka.compile_time]
 // expect: tka::form: a part is given twice; name each kind of part once
 #include <tka/form.hpp>
 
