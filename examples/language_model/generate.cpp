@@ -38,6 +38,7 @@ void generate(model const& m, std::span<std::uint8_t const> text,
   auto const room = static_cast<std::size_t>(h.context - options.bytes);
   std::span<std::uint8_t const> const prompt = text.last(std::min(text.size(), room));
 
+  std::fprintf(stderr, "reading %zu bytes densely\n", prompt.size());
   sequence<half_cache> s(m);
   columns x = prefill(s, h, prompt);
   selected_attention<tka::exact_radix, half_cache> sparse(

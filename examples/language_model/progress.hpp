@@ -18,7 +18,9 @@ namespace language_model {
 /// One line that is written over on a terminal, and every tenth part a line elsewhere.
 class progress {
  public:
-  progress(std::size_t prefixes, std::size_t passes) : prefixes_(prefixes), passes_(passes) {}
+  progress(std::size_t prefixes, std::size_t passes) : prefixes_(prefixes), passes_(passes) {
+    print(true);
+  }
 
   void prefix_read() {
     std::lock_guard const lock{mutex_};

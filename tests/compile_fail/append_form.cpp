@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::append: the third argument must be a form; use form<...>
 #include <tka/append.hpp>
 #include <tka/backend/cpu.hpp>

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::sparse_attention: the fourth argument must be a form; use form<...> with parts of
 // expect: tka::scope, query, kv, visibility, layout or unit
 #include <tka/backend/cpu.hpp>

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::form: every argument must be a form part; use types of tka::scope, query, kv,
 // expect: visibility, layout or unit
 #include <tka/form.hpp>

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::lightning_indexer: index_layout::page_132 lies in pages; use form<kv::paged>
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::sparse_attention: layout::mla_656 stores e4m3; use the precision fp8
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::merge: the first argument must be a precision policy; use fp32, fp16 or bf16
 #include <tka/backend/cpu.hpp>
 #include <tka/merge.hpp>

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::sparse_attention: this scope does not exist for this selection; q.k selects by
 // expect: scope::query_head or scope::kv_group, an indexer by scope::all_heads
 #include <tka/backend/cpu.hpp>

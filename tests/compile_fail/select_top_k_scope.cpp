@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::sparse_attention: this scope does not exist for this selection
 #include <tka/backend/cpu.hpp>
 #include <tka/select_top_k.hpp>

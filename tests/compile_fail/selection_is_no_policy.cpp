@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::sparse_attention: the first argument must be a selection policy; use exact_radix,
 // expect: bucketed, lightning_indexer<...> or stored_scores<...>
 #include <tka/backend/cpu.hpp>

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The tka authors
 // SPDX-License-Identifier: Apache-2.0
 
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
 // expect: tka::stored_scores: its argument must select; use exact_radix or bucketed
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>

@@ -175,4 +175,26 @@ TEST_CASE("[tka.scope] bucketed over a group: the largest score of its heads") {
   }
 }
 
+/// inf - inf is NaN for one head and -inf for the other: max must not lose it, first or last.
+TEST_CASE("[tka.scope] [tka.nan] a NaN of one head passes the group's max and sum") {
+  support::random_source random("nan of one head");
+  INFO(random);
+  problem const p{4, 2, 1, 150};
+  for (auto const how : {tka::combine::max, tka::combine::sum}) {
+    for (std::size_t const head : {0, 1}) {
+      integers numbers(p, random);
+      numbers.k[77 * dim] = INFINITY;
+      numbers.k[77 * dim + 1] = INFINITY;
+      for (std::size_t h = 0; h < 2; ++h) {
+        numbers.q[h * dim] = h == head ? 1.0f : -1.0f;
+        numbers.q[h * dim + 1] = -1.0f;
+      }
+      tka::options const o{
+          .budget = tka::top_k(1), .combine = how, .bucketing = {.buckets = 10, .per_bucket = 1}};
+      auto const found = selected<tka::form<tka::scope::kv_group>>(p, numbers, o, 1);
+      CHECK(found[0] == positions{77});
+    }
+  }
+}
+
 }  // namespace
