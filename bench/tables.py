@@ -13,7 +13,7 @@ A table stands between markers that name its kind and its file, relative to the 
     <!-- /table -->
 
 Kinds:
-    matrix          {"rows": [{"policy", "precision", "source", "scope", "tests"}]}
+    matrix          [{"selection", "precision", "source", "scope"}]
     language_model  {"rows": [{"method", "ratio", "bits_per_byte", "change", "recall",
                                "retained_mass", "entropy_nats", "ms_per_token"}]}
     bench_cpu       {"rows": [{"flags", "precision", "kv_len", "group", "score_gbs",
@@ -63,8 +63,9 @@ def in_order(rows, key):
 
 def matrix(data):
     """Policy and precision down, source and scope across; a cell is what the tests ran."""
-    rows = data["rows"]
-    cell = {(r["policy"], r["precision"], r["source"], r["scope"]): r["tests"] for r in rows}
+    # The tests write one entry for each combination that passed (TKA_MATRIX_JSON).
+    rows = [{**row, "policy": row["selection"]} for row in data]
+    cell = {(r["policy"], r["precision"], r["source"], r["scope"]): 1 for r in rows}
     across = [(s, c) for s in in_order(rows, "source") for c in in_order(rows, "scope")]
     down = [(p, q) for p in in_order(rows, "policy") for q in in_order(rows, "precision")]
     body = []

@@ -13,9 +13,8 @@ import tables
 
 FILES = {
     "matrix": [
-        {"policy": "exact_radix", "precision": "fp32", "source": "paged", "scope": "kv_group", "tests": 3},
-        {"policy": "exact_radix", "precision": "bf16", "source": "ragged", "scope": "kv_group", "tests": 0},
-        {"policy": "bucketed", "precision": "bf16", "source": "ragged", "scope": "kv_group", "tests": 1},
+        {"selection": "exact_radix", "precision": "fp32", "source": "paged", "scope": "kv_group"},
+        {"selection": "bucketed", "precision": "bf16", "source": "ragged", "scope": "kv_group"},
     ],
     "language_model": [
         {"method": "dense", "ratio": None, "bits_per_byte": 1.5, "change": 0.0, "recall": None,
@@ -34,7 +33,8 @@ class Tables(unittest.TestCase):
     def made(self, kind):
         with tempfile.TemporaryDirectory() as folder:
             top = pathlib.Path(folder)
-            (top / "rows.json").write_text(json.dumps({"rows": FILES[kind]}), "utf-8")
+            data = FILES[kind] if kind == "matrix" else {"rows": FILES[kind]}
+            (top / "rows.json").write_text(json.dumps(data), "utf-8")
             before = f"head\n<!-- table:{kind} rows.json -->\nold\n<!-- /table -->\ntail\n"
             once = tables.with_tables(before, top)
             self.assertEqual(once, tables.with_tables(once, top))

@@ -4,7 +4,8 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::lightning_indexer: index_layout::page_132 lies in pages; use form<kv::paged>
+// expect: tka::lightning_indexer: index_layout::page_132 holds e4m3 in pages; use index_fp8
+// expect: and form<kv::paged>
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>
 

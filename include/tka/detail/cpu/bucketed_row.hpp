@@ -8,12 +8,13 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cpu/exact_row.hpp>
+#include <tka/detail/cpu/radix_select.hpp>
 #include <tka/detail/shared/arena.hpp>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
+#include <utility>
 
 namespace tka::inline TKA_ABI::detail::cpu {
 
@@ -27,8 +28,9 @@ class bucketed_row {
     key_ = memory.take<ordered_key>(all);
     index_ = memory.take<std::int32_t>(all);
     survivor_ = memory.take<std::uint64_t>(all);
-    out_key_ = memory.take<ordered_key>(bounds.capacity);
-    out_index_ = memory.take<std::int32_t>(bounds.capacity);
+    sorted_ = memory.take<std::uint64_t>(all);
+    out_key_ = memory.take<ordered_key>(all);
+    out_index_ = memory.take<std::int32_t>(all);
   }
 
   /// `bounds.buckets` and `per_bucket` are this row's own here.
@@ -59,29 +61,23 @@ class bucketed_row {
     }
   }
 
-  [[nodiscard]] std::int32_t finish(std::int32_t keep, radix_scratch const&) noexcept {
-    // Larger first, smaller position first: one integer that orders both.
+  [[nodiscard]] std::int32_t finish(std::int32_t keep, radix_scratch const& scratch) noexcept {
+    // Into ascending positions first: then ties and the order of the list are those of exact_radix.
     std::int64_t survivors = 0;
     for (std::int64_t i = 0; i < std::int64_t{buckets_} * levels_; ++i) {
       if (key_[i] <= key_of_minus_infinity) continue;
-      survivor_[survivors++] = (std::uint64_t{radix_bits(key_[i])} << 32) |
-                               (0xffffffffu - static_cast<std::uint32_t>(index_[i]));
+      survivor_[survivors++] = (std::uint64_t{static_cast<std::uint32_t>(index_[i])} << 32) |
+                               static_cast<std::uint32_t>(key_[i]);
     }
-    auto const count = static_cast<std::int32_t>(std::min<std::int64_t>(keep, survivors));
-    if (count < survivors) {
-      std::nth_element(survivor_, survivor_ + count, survivor_ + survivors,
-                       std::greater<std::uint64_t>{});
-    }
-    for (std::int32_t i = 0; i < count; ++i) {
-      survivor_[i] = (~survivor_[i] << 32) | (survivor_[i] >> 32);
-    }
-    std::sort(survivor_, survivor_ + count);
-    for (std::int32_t i = 0; i < count; ++i) {
+    sort_by_index(survivors, scratch.histogram);
+    for (std::int64_t i = 0; i < survivors; ++i) {
       out_index_[i] = static_cast<std::int32_t>(survivor_[i] >> 32);
-      out_key_[i] =
-          static_cast<ordered_key>(static_cast<std::uint32_t>(survivor_[i]) ^ 0x80000000u);
+      out_key_[i] = static_cast<ordered_key>(static_cast<std::uint32_t>(survivor_[i]));
     }
-    return count;
+    auto const count = static_cast<std::int32_t>(survivors);
+    if (count <= keep) return count;
+    (void)keep_largest(out_key_, out_index_, count, keep, scratch);
+    return keep;
   }
   [[nodiscard]] ordered_key const* key() const noexcept { return out_key_; }
   [[nodiscard]] std::int32_t const* index() const noexcept { return out_index_; }
@@ -100,6 +96,30 @@ class bucketed_row {
     }
   }
 
+  /// Radix sort from the low digit up: buckets hold positions in no order.
+  void sort_by_index(std::int64_t count, std::uint32_t* histogram) noexcept {
+    constexpr int digit = 11;
+    std::uint64_t largest = 0;
+    for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, survivor_[i] >> 32);
+    for (int low = 0; low < 32 && (largest >> low) != 0; low += digit) {
+      auto const digit_of = [low](std::uint64_t x) {
+        return (x >> (32 + low)) & ((1u << digit) - 1u);
+      };
+      std::fill_n(histogram, 1 << digit, 0u);
+      for (std::int64_t i = 0; i < count; ++i) ++histogram[digit_of(survivor_[i])];
+      std::uint32_t before = 0;
+      for (int d = 0; d < (1 << digit); ++d) {
+        std::uint32_t const here = histogram[d];
+        histogram[d] = before;
+        before += here;
+      }
+      for (std::int64_t i = 0; i < count; ++i) {
+        sorted_[histogram[digit_of(survivor_[i])]++] = survivor_[i];
+      }
+      std::swap(survivor_, sorted_);
+    }
+  }
+
   void insert(ordered_key key, std::int32_t index, std::int32_t bucket) noexcept {
     std::int64_t level = levels_ - 1;
     std::int64_t at = level * buckets_ + bucket;
@@ -114,7 +134,8 @@ class bucketed_row {
 
   ordered_key* key_ = nullptr;  // [levels][buckets]
   std::int32_t* index_ = nullptr;
-  std::uint64_t* survivor_ = nullptr;
+  std::uint64_t* survivor_ = nullptr;  // index and key in one
+  std::uint64_t* sorted_ = nullptr;
   ordered_key* out_key_ = nullptr;
   std::int32_t* out_index_ = nullptr;
   std::int32_t buckets_ = 0;
