@@ -10,6 +10,9 @@
 #include <tka/config.hpp>
 #include <tka/detail/shared/append_rows.hpp>
 #include <tka/form.hpp>
+#include <tka/precision/bf16.hpp>
+#include <tka/precision/fp16.hpp>
+#include <tka/precision/fp32.hpp>
 #include <tka/precision/fp8.hpp>
 #include <tka/quantize.hpp>
 #include <tka/scale_view.hpp>
@@ -69,6 +72,9 @@ struct append_call {
   static_assert(precision_policy<Precision>,
                 "tka::append: the first argument must be a precision policy; use fp32, fp16, bf16 "
                 "or fp8");
+  static_assert(backend_policy<Backend>,
+                "tka::append: the second argument must be a backend; use cpu (include "
+                "tka/backend/cpu.hpp)");
   static_assert(form_type<Form>, "tka::append: the third argument must be a form; use form<...>");
   using tensors = append_tensors<Precision, Form>;
 
@@ -78,6 +84,7 @@ struct append_call {
         st != status::ok) {
       return st;
     }
+    if (s.kv_heads < 1) return status::invalid_shape;
     constexpr bool mla = std::is_same_v<typename Form::cache_layout, layout::mla_656>;
     if (mla && (s.kv_heads != 1 || s.qk_dim != mla_656_dim)) return status::unsupported_head_dim;
     if (!t.new_k || !t.k || t.starts == nullptr || (!mla && (!t.new_v || !t.v)) ||

@@ -9,6 +9,9 @@
 #include <tka/concepts.hpp>
 #include <tka/config.hpp>
 #include <tka/detail/shared/check.hpp>
+#include <tka/precision/bf16.hpp>
+#include <tka/precision/fp16.hpp>
+#include <tka/precision/fp32.hpp>
 #include <tka/shape.hpp>
 #include <tka/status.hpp>
 #include <tka/tensor_view.hpp>
@@ -71,6 +74,9 @@ struct merge_call {
   static_assert(precision_policy<Precision>,
                 "tka::merge: the first argument must be a precision policy; use fp32, fp16 or "
                 "bf16");
+  static_assert(backend_policy<Backend>,
+                "tka::merge: the second argument must be a backend; use cpu (include "
+                "tka/backend/cpu.hpp)");
   using tensors = merge_tensors<Precision>;
 
   [[nodiscard]] status operator()(shape const& s, tensors const& t) const noexcept {

@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::cpu {
@@ -82,7 +83,8 @@ struct mla_656_rows {
   }
 };
 
-/// Index keys of DeepSeek's 132-byte cache: the page's rows, then the page's scales.
+/// Index keys of DeepSeek's 132-byte cache: the page's rows, then the page's scales. The rows come
+/// without their scales, which multiply the finished sums as in every other index cache.
 struct index_page_rows {
   using element = float;
   static constexpr bool in_place = false;
@@ -90,10 +92,12 @@ struct index_page_rows {
   std::int64_t page_size;
 
   void widen_to(location at, int dim, float* out) const noexcept {
-    float8_e4m3_t const* const page = view.at(at.outer, 0, 0);
-    float scale;
-    std::memcpy(&scale, page + page_size * dim + at.token * 4, sizeof(scale));
-    widen_row(page + at.token * dim, dim, &scale, 0, out);
+    widen_row(view.at(at.outer, 0, 0) + at.token * dim, dim, nullptr, 0, out);
+  }
+  [[nodiscard]] float scale(location at, int dim) const noexcept {
+    float value;
+    std::memcpy(&value, view.at(at.outer, 0, 0) + page_size * dim + at.token * 4, sizeof(value));
+    return value;
   }
 };
 

@@ -294,14 +294,21 @@ class scanner {
     alignas(64) float scale[tile_keys];
     std::fill_n(scale, tile_keys, 1.0f);
     if constexpr (Problem::by_index) {
-      if (args_.index.k_scales) {
-        for (std::int32_t j = 0; j < count; ++j) {
-          if (at_[j].outer >= 0) scale[j] = *args_.index.k_scales.at(at_[j].outer, 0, at_[j].token);
-        }
+      for (std::int32_t j = 0; j < count; ++j) {
+        if (at_[j].outer >= 0) scale[j] = index_scale(at_[j]);
       }
       location const at = Problem::query_source::locate(args_.query, sequence_.b, unit_.first + i);
       combine_index_heads(raw, tile_keys, scored_, args_.index.weights.at(at.outer, 0, at.token),
                           args_.index.weights.head, scale, count, work_.combined);
+    }
+  }
+
+  [[nodiscard]] float index_scale(location at) const noexcept {
+    using selection = typename Problem::selection;
+    if constexpr (std::is_same_v<typename selection::cache_layout, index_layout::page_132>) {
+      return index_page_rows{args_.index.k, plan_.shape.page_size}.scale(at, plan_.shape.index_dim);
+    } else {
+      return args_.index.k_scales ? *args_.index.k_scales.at(at.outer, 0, at.token) : 1.0f;
     }
   }
 

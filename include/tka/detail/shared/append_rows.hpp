@@ -99,7 +99,19 @@ inline void write_row(From const* from, std::int32_t dim, To* out, mutable_scale
     read_row(from, dim, row);
     write_scaled(row, dim, out, scales, to, head, rounding);
   } else {
-    for (std::int32_t d = 0; d < dim; ++d) out[d] = To(static_cast<float>(from[d]));
+    // Wide enough to need no scale: a token's own scales become 1, shared ones divide.
+    for (std::int32_t d = 0; d < dim; ++d) {
+      float value = static_cast<float>(from[d]);
+      if (scales.data != nullptr) {
+        float* const scale = scales.at(to.outer, head, to.token) + d / scale_block * scales.block;
+        if (scales.token != 0) {
+          *scale = 1.0f;
+        } else {
+          value /= *scale;
+        }
+      }
+      out[d] = To(value);
+    }
   }
 }
 

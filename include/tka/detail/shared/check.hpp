@@ -45,6 +45,8 @@ template <class Problem>
   if (std::int64_t{s.q_heads} * s.q_len > std::numeric_limits<std::int32_t>::max()) {
     return status::too_large;
   }
+  // Local indices and the buffers behind the last of them are counted in 32 bits.
+  if (s.kv_len > std::numeric_limits<std::int32_t>::max() - 1024) return status::too_large;
   return status::ok;
 }
 
