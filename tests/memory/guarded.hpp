@@ -78,7 +78,8 @@ class guarded {
     return true;
   }
   void append_bytes_to(std::vector<unsigned char>& out) const {
-    out.insert(out.end(), data_, data_ + count_ * sizeof(T));
+    // Byte by byte: g++ 12 sees a null pointer in vector::insert where there is none.
+    for (std::size_t i = 0; i < count_ * sizeof(T); ++i) out.push_back(data_[i]);
   }
 
  private:
