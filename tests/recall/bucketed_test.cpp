@@ -52,8 +52,11 @@ std::vector<positions> selected(std::vector<std::vector<float>> const& rows, tka
   auto const base = reinterpret_cast<std::uintptr_t>(memory.data());
   tka::workspace const w{.scratch = memory.data() + (64 - base % 64) % 64,
                          .scratch_bytes = p.scratch_bytes};
+  // Positions are given: more query tokens than keys would otherwise leave empty rows.
+  std::vector<std::int32_t> const where(rows.size(), n - 1);
   tka::status const st = select(p,
-                                {.index = {.scores = {scores.data(), 0, 0, n}},
+                                {.query = {.positions = where.data()},
+                                 .index = {.scores = {scores.data(), 0, 0, n}},
                                  .positions = {out.data(), 0, 0, p.capacity},
                                  .count = {count.data(), 0, 0, 1}},
                                 w);
