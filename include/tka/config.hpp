@@ -14,7 +14,11 @@
 
 // Two translation units compiled for different instruction sets hold different code under one
 // name. The inline namespace keeps them, and two versions of the library, apart at link time.
-#if defined(__AVX512F__)
+#if defined(__CUDACC__) && defined(__CUDA_ARCH_LIST__)
+#define TKA_ABI_JOIN(a, b, c, d, ...) v0_1_cuda_##a##_##b##_##c##_##d
+#define TKA_ABI_OF(...) TKA_ABI_JOIN(__VA_ARGS__, 0, 0, 0, 0)
+#define TKA_ABI TKA_ABI_OF(__CUDA_ARCH_LIST__)
+#elif defined(__AVX512F__)
 #define TKA_ABI v0_1_avx512
 #elif defined(__AVX2__) && defined(__FMA__)
 #define TKA_ABI v0_1_avx2

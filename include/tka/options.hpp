@@ -8,7 +8,6 @@
 
 #include <tka/config.hpp>
 
-#include <algorithm>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI {
@@ -22,10 +21,10 @@ struct budget {
   std::int32_t k_min = 0;
 
   /// The keys that a row with `visible` visible keys keeps, before clamping to them.
-  [[nodiscard]] constexpr std::int32_t of(std::int32_t visible) const noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t of(std::int32_t visible) const noexcept {
     if (denominator == 0) return k;
     std::int64_t const share = (std::int64_t{numerator} * visible + denominator - 1) / denominator;
-    return static_cast<std::int32_t>(std::max<std::int64_t>(k_min, share));
+    return share > k_min ? static_cast<std::int32_t>(share) : k_min;
   }
   friend constexpr bool operator==(budget const&, budget const&) = default;
 };
@@ -81,6 +80,9 @@ struct options {
   tka::metrics metrics = tka::metrics::selected;
   tka::bucketing bucketing{};  ///< only `bucketed`
   tka::shard shard{};
+  /// Bytes of scratch that a `cuda` plan may ask for; more only where one unit of work (at most 64
+  /// score rows of kv_len keys) needs more. Less scratch, more passes; never another result.
+  std::int64_t scratch_limit = std::int64_t{256} << 20;
 };
 
 }  // namespace tka::inline TKA_ABI

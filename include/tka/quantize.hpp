@@ -7,10 +7,10 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/shared/bits.hpp>
 #include <tka/precision/fp8.hpp>
 #include <tka/scale_view.hpp>
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -34,8 +34,8 @@ namespace detail {
 [[nodiscard]] inline float choose_scale(float amax, scale_rounding rounding) noexcept {
   float const scale = (amax > 1e-4f ? amax : 1e-4f) / float8_e4m3_t::max;
   if (rounding == scale_rounding::nearest) return scale;
-  auto const bits = std::bit_cast<std::uint32_t>(scale);
-  return std::bit_cast<float>((bits & 0x7fffffu) != 0 ? (bits & 0x7f800000u) + 0x00800000u : bits);
+  auto const bits = bits_as<std::uint32_t>(scale);
+  return bits_as<float>((bits & 0x7fffffu) != 0 ? (bits & 0x7f800000u) + 0x00800000u : bits);
 }
 
 /// In place: x <- H x / sqrt(dim), H in Sylvester order.

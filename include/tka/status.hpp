@@ -13,7 +13,8 @@
 
 namespace tka::inline TKA_ABI {
 
-/// What a public call found wrong. Anything but `ok` means that no byte was written.
+/// What a public call found wrong. Anything but `ok` and `launch_failed` means that no byte was
+/// written.
 enum class status : std::int32_t {
   ok = 0,
   invalid_shape,
@@ -25,7 +26,6 @@ enum class status : std::int32_t {
   invalid_soft_cap,
   invalid_window,
   invalid_bucketing,
-  unsupported_scope,
   metric_unavailable,
   invalid_page_size,
   invalid_shard,
@@ -34,7 +34,10 @@ enum class status : std::int32_t {
   workspace_too_small,
   plan_mismatch,
   invalid_worker,
-  too_large
+  too_large,
+  unsupported_precision,
+  unsupported_device,
+  launch_failed
 };
 
 /// Says what is wrong and what would be right, in one sentence. Static storage.
@@ -48,8 +51,8 @@ enum class status : std::int32_t {
       return "shape: q_heads is not a multiple of kv_heads; every key head serves the same number "
              "of query heads";
     case status::unsupported_head_dim:
-      return "shape: this head size is not served; use a multiple of 16 from 16 to 1024 (CPU), or "
-             "the sizes that the cache layout fixes";
+      return "shape: this head size is not served; use a multiple of 16, to 1024 on the CPU and "
+             "576 (v_dim 512) on CUDA, or the sizes that the cache layout fixes";
     case status::invalid_budget:
       return "options.budget: give top_k(k) with k >= 0, or ratio(num, den, k_min) with "
              "0 <= num <= den, den > 0 and k_min >= 0";
@@ -65,9 +68,6 @@ enum class status : std::int32_t {
     case status::invalid_bucketing:
       return "options.bucketing: give recall_target in (0, 1), or buckets >= 1 and per_bucket in "
              "1..64";
-    case status::unsupported_scope:
-      return "form: this scope does not exist for this selection; scope::all_heads needs an "
-             "indexer, and an indexer scores once for all heads";
     case status::metric_unavailable:
       return "options.metrics: lse_visible, retained mass and visible entropy exist only where "
              "the attention score of every visible key is computed (selection by q.k)";
@@ -89,6 +89,14 @@ enum class status : std::int32_t {
     case status::invalid_worker:
       return "run_phase: needs 0 <= worker < workers <= plan.workers and 0 <= phase < plan.phases";
     case status::too_large: return "shape: a product of extents overflows; split the batch";
+    case status::unsupported_precision:
+      return "precision: this backend does not multiply this pair of query and key types; with "
+             "layout::mla_656 on CUDA use fp8 or fp8_with<fp32>";
+    case status::unsupported_device:
+      return "device: needs compute capability 8.0 or newer and the shared memory of one block; "
+             "fill cuda::device from cuda::query()";
+    case status::launch_failed:
+      return "cuda: the runtime refused the launch; its own last error says why";
   }
   return "unknown status";
 }

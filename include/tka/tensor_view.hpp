@@ -54,10 +54,13 @@ struct tensor_view {
   constexpr tensor_view(tensor_view<U> other) noexcept
       : data(other.data), batch(other.batch), head(other.head), token(other.token) {}
 
-  [[nodiscard]] constexpr T* at(std::int64_t b, std::int64_t h, std::int64_t t) const noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE constexpr T* at(std::int64_t b, std::int64_t h,
+                                                std::int64_t t) const noexcept {
     return data + (b * batch + h * head + t * token);
   }
-  [[nodiscard]] constexpr explicit operator bool() const noexcept { return data != nullptr; }
+  [[nodiscard]] TKA_HOST_DEVICE constexpr explicit operator bool() const noexcept {
+    return data != nullptr;
+  }
 };
 
 /// The view of a packed [batch, len, heads, dim] tensor (NHD, as token-major engines store it).

@@ -45,13 +45,14 @@ struct cpu {
 
   /// Runs all phases on an executor (see `thread_team`); returns when they are done.
   template <class Problem, class Executor>
-  static void run(plan const& p, detail::arguments<Problem> const& a, workspace const& w,
-                  Executor&& executor) noexcept {
+  [[nodiscard]] static status run(plan const& p, detail::arguments<Problem> const& a,
+                                  workspace const& w, Executor&& executor) noexcept {
     for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {
       executor(p.schedule.workers, [&, phase](int worker) noexcept {
         engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
       });
     }
+    return status::ok;
   }
 };
 

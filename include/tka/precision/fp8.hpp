@@ -7,9 +7,9 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/shared/bits.hpp>
 #include <tka/precision/bf16.hpp>
 
-#include <bit>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI {
@@ -21,11 +21,11 @@ struct float8_e4m3_t {
 
   float8_e4m3_t() = default;
   /// Rounds to nearest even; finite values beyond 448 and infinities saturate, NaN stays NaN.
-  constexpr explicit float8_e4m3_t(float value) noexcept : bits(encode(value)) {}
+  TKA_HOST_DEVICE constexpr explicit float8_e4m3_t(float value) noexcept : bits(encode(value)) {}
   /// Exact.
-  constexpr explicit operator float() const noexcept { return decode(bits); }
+  TKA_HOST_DEVICE constexpr explicit operator float() const noexcept { return decode(bits); }
 
-  [[nodiscard]] static constexpr float8_e4m3_t from_bits(std::uint8_t b) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr float8_e4m3_t from_bits(std::uint8_t b) noexcept {
     float8_e4m3_t f{};
     f.bits = b;
     return f;
@@ -33,28 +33,28 @@ struct float8_e4m3_t {
   static constexpr float max = 448.0f;
 
  private:
-  static constexpr std::uint8_t encode(float value) noexcept {
-    auto const x = std::bit_cast<std::uint32_t>(value);
+  TKA_HOST_DEVICE static constexpr std::uint8_t encode(float value) noexcept {
+    auto const x = detail::bits_as<std::uint32_t>(value);
     auto const sign = static_cast<std::uint8_t>((x >> 24) & 0x80u);
     std::uint32_t const magnitude = x & 0x7fffffffu;
     if (magnitude > 0x7f800000u) return static_cast<std::uint8_t>(sign | 0x7fu);
     if (magnitude >= 0x43e00000u) return static_cast<std::uint8_t>(sign | 0x7eu);
     if (magnitude < 0x3c800000u) {
       // Subnormal: adding 2^14 aligns the last kept bit (2^-9), and the addition rounds to even.
-      float const shifted = std::bit_cast<float>(magnitude) + 16384.0f;
+      float const shifted = detail::bits_as<float>(magnitude) + 16384.0f;
       return static_cast<std::uint8_t>(sign |
-                                       (std::bit_cast<std::uint32_t>(shifted) - 0x46800000u));
+                                       (detail::bits_as<std::uint32_t>(shifted) - 0x46800000u));
     }
     std::uint32_t const odd = (magnitude >> 20) & 1u;
     return static_cast<std::uint8_t>(sign | ((magnitude - 0x3c000000u + 0x7ffffu + odd) >> 20));
   }
-  static constexpr float decode(std::uint8_t b) noexcept {
+  TKA_HOST_DEVICE static constexpr float decode(std::uint8_t b) noexcept {
     std::uint32_t const sign = static_cast<std::uint32_t>(b & 0x80u) << 24;
     std::uint32_t const code = b & 0x7fu;
-    if (code == 0x7fu) return std::bit_cast<float>(sign | 0x7fc00000u);
-    if (code >= 8u) return std::bit_cast<float>(sign | ((code << 20) + 0x3c000000u));
+    if (code == 0x7fu) return detail::bits_as<float>(sign | 0x7fc00000u);
+    if (code >= 8u) return detail::bits_as<float>(sign | ((code << 20) + 0x3c000000u));
     float const tiny = static_cast<float>(code) * 0x1p-9f;
-    return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(tiny));
+    return detail::bits_as<float>(sign | detail::bits_as<std::uint32_t>(tiny));
   }
 };
 static_assert(sizeof(float8_e4m3_t) == 1);

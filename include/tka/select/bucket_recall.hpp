@@ -94,10 +94,12 @@ struct bucket_rule {
   double buckets_per_key = 1.0;
 
   /// The buckets for a row that keeps k keys: a multiple of 16, at least 16.
-  [[nodiscard]] std::int32_t buckets(std::int32_t k) const noexcept {
-    double const wanted = std::ceil(static_cast<double>(k) * buckets_per_key);
-    auto const rounded = (static_cast<std::int64_t>(wanted) + 15) / 16 * 16;
-    return static_cast<std::int32_t>(std::clamp<std::int64_t>(rounded, 16, 1 << 30));
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t buckets(std::int32_t k) const noexcept {
+    double const wanted = static_cast<double>(k) * buckets_per_key;
+    auto whole = static_cast<std::int64_t>(wanted);
+    if (static_cast<double>(whole) < wanted) ++whole;
+    std::int64_t const rounded = (whole + 15) / 16 * 16;
+    return rounded < 16 ? 16 : rounded > (1 << 30) ? 1 << 30 : static_cast<std::int32_t>(rounded);
   }
 };
 

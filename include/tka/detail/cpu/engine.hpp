@@ -62,11 +62,7 @@ class engine {
 
   [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const& a,
                                          workspace const& w) noexcept {
-    if (p.status != status::ok || p.instance != instance_of<Problem>()) {
-      return status::plan_mismatch;
-    }
-    if (status const st = check_tensors(p, a); st != status::ok) return st;
-    return check_workspace(p, w);
+    return check_run<Problem>(p, a, w);
   }
 
   /// One worker's share of one phase. Workers of a phase may run at once; phases may not.

@@ -9,6 +9,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/shared/problem.hpp>
+#include <tka/detail/shared/sequence.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 
 #include <algorithm>
@@ -23,48 +24,11 @@ inline void report(std::uint32_t* word, data_error bit) noexcept {
                                                  std::memory_order_relaxed);
 }
 
-/// One sequence of a call, checked.
-struct sequence {
-  std::int32_t b = 0;
-  std::int32_t queries = 0;  ///< query tokens; 0: skip
-  std::int64_t length = 0;   ///< keys of the whole sequence
-  std::int32_t k = -1;       ///< from the device, or -1
-};
-
+/// Sequence b of a call; what is wrong with it goes into the error word.
 template <class Problem>
 [[nodiscard]] sequence sequence_of(plan const& p, arguments<Problem> const& a,
                                    std::int32_t b) noexcept {
-  sequence s{};
-  s.b = b;
-  s.queries = Problem::query_source::length(a.query, b, p.shape.q_len);
-  if (s.queries < 0) {
-    report(a.error, data_error::query_range_invalid);
-    s.queries = 0;
-  }
-  s.length = Problem::kv_source::length(a.kv, b, p.shape.kv_len);
-  if (s.length < 0) {
-    report(a.error, data_error::length_out_of_bounds);
-    s.length = 0;
-  }
-  if (a.k_per_sequence != nullptr) {
-    s.k = a.k_per_sequence[b];
-    // More than there are keys is all of them; more than was planned for breaks a rule.
-    if (s.k < 0 || s.k > std::max(p.options.budget.k, p.capacity)) {
-      report(a.error, data_error::budget_out_of_range);
-    }
-    s.k = std::clamp(s.k, 0, p.capacity);
-  }
-  return s;
-}
-
-/// The keys of query token i of `s`.
-template <class Problem>
-[[nodiscard]] visible_range range_of(plan const& p, arguments<Problem> const& a, sequence const& s,
-                                     std::int32_t i) noexcept {
-  std::int64_t const position =
-      Problem::query_source::position(a.query, s.b, i, s.queries, s.length);
-  return visible_range_of<typename Problem::visibility>(position, s.length, p.options,
-                                                        {s.k, p.capacity});
+  return detail::sequence_of<Problem>(p, a, b, [&a](data_error bit) { report(a.error, bit); });
 }
 
 /// Where a unit stands in the whole: units are numbered by tile, then head, then sequence.

@@ -32,7 +32,7 @@ struct checked {
                 "fp16, bf16, fp8 or fp8_with<...>");
   static_assert(backend_policy<Backend>,
                 "tka::sparse_attention: the third argument must be a backend; use cpu (include "
-                "tka/backend/cpu.hpp)");
+                "tka/backend/cpu.hpp) or cuda (include tka/backend/cuda.cuh)");
   static_assert(form_type<Form>,
                 "tka::sparse_attention: the fourth argument must be a form; use form<...> with "
                 "parts of tka::scope, query, kv, visibility, layout or unit");
@@ -98,19 +98,23 @@ class call {
   }
 
   /// Runs the call. The last argument says where: an executor on the CPU (default: the calling
-  /// thread). Allocates nothing. On any status but `ok` no byte was written.
+  /// thread), a stream on CUDA, where the call is only enqueued. Allocates nothing. On any status
+  /// but `ok` and `launch_failed` no byte was written.
   template <class... Where>
   [[nodiscard]] status operator()(tka::plan const& p, tensors const& t, workspace const& w,
                                   Where&&... where) const noexcept {
-    static_assert(sizeof...(Where) <= 1, "tka: one executor or stream at most");
+    constexpr bool told_where = sizeof...(Where) == 1;
+    constexpr bool runs_here = sizeof...(Where) == 0 && requires { typename Backend::serial; };
+    static_assert(told_where || runs_here,
+                  "tka::sparse_attention: the last argument says where to run; give one executor "
+                  "(cpu, or none) or one stream (cuda)");
     auto const a = t.template to_arguments<Problem>();
     if (status const s = engine::check_call(p, a, w); s != status::ok) return s;
-    if constexpr (sizeof...(Where) == 0) {
-      Backend::template run<Problem>(p, a, w, typename Backend::serial{});
-    } else {
-      Backend::template run<Problem>(p, a, w, std::forward<Where>(where)...);
+    if constexpr (told_where) {
+      return Backend::template run<Problem>(p, a, w, std::forward<Where>(where)...);
+    } else if constexpr (runs_here) {
+      return Backend::template run<Problem>(p, a, w, typename Backend::serial{});
     }
-    return status::ok;
   }
 
   /// For hosts that bring their own threads: worker `worker` of `workers` does its share of phase
@@ -118,7 +122,9 @@ class call {
   /// phases are 0 .. plan.schedule.phases - 1, workers at most plan.schedule.workers.
   [[nodiscard]] status run_phase(tka::plan const& p, tensors const& t, workspace const& w,
                                  std::int32_t phase, std::int32_t worker,
-                                 std::int32_t workers) const noexcept {
+                                 std::int32_t workers) const noexcept
+    requires requires { typename Backend::serial; }
+  {
     auto const a = t.template to_arguments<Problem>();
     if (status const s = engine::check_call(p, a, w); s != status::ok) return s;
     if (phase < 0 || phase >= p.schedule.phases || worker < 0 || worker >= workers ||

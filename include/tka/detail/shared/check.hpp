@@ -183,4 +183,13 @@ template <class Problem>
   return hash;
 }
 
+/// Everything that the host can know of one run of a plan.
+template <class Problem>
+[[nodiscard]] status check_run(plan const& p, arguments<Problem> const& a,
+                               workspace const& w) noexcept {
+  if (p.status != status::ok || p.instance != instance_of<Problem>()) return status::plan_mismatch;
+  if (status const st = check_tensors(p, a); st != status::ok) return st;
+  return check_workspace(p, w);
+}
+
 }  // namespace tka::inline TKA_ABI::detail

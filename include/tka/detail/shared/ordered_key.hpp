@@ -7,8 +7,8 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/shared/bits.hpp>
 
-#include <bit>
 #include <cstdint>
 #include <limits>
 
@@ -26,7 +26,7 @@ inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>:
 [[nodiscard]] TKA_HOST_DEVICE constexpr ordered_key to_ordered(float score) noexcept {
   // + 0.0f turns -0 into +0 and leaves the rest; negative numbers count downwards, so their
   // magnitude bits are flipped.
-  auto const bits = std::bit_cast<std::int32_t>(score + 0.0f);
+  auto const bits = bits_as<std::int32_t>(score + 0.0f);
   ordered_key const key = bits ^ ((bits >> 31) & 0x7fffffff);
   return (bits & 0x7fffffff) > 0x7f800000 ? key_of_nan : key;
 }
@@ -34,7 +34,7 @@ inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>:
 /// The score of a key: canonical zero and NaN, else the bits that went in.
 [[nodiscard]] TKA_HOST_DEVICE constexpr float from_ordered(ordered_key key) noexcept {
   if (key == key_of_nan) return std::numeric_limits<float>::quiet_NaN();
-  return std::bit_cast<float>(key ^ ((key >> 31) & 0x7fffffff));
+  return bits_as<float>(key ^ ((key >> 31) & 0x7fffffff));
 }
 
 /// The same order as an unsigned integer, for radix digits.
