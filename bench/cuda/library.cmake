@@ -26,7 +26,7 @@ endforeach()
 
 set(output ${PROJECT_BINARY_DIR}/bench/cuda)
 add_library(tka_bench SHARED cuda/tka_bench.cu ${instances})
-target_link_libraries(tka_bench PRIVATE tka::tka)
+target_link_libraries(tka_bench PRIVATE tka::tka $<TARGET_NAME_IF_EXISTS:tka::cuda>)
 target_include_directories(tka_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/cuda)
 set(architecture ${TKA_BENCH_CUDA_ARCHITECTURE})
 # -std by hand: CMake before 3.26 does not know that nvcc has C++20.
@@ -43,7 +43,7 @@ set_target_properties(
 target_link_options(tka_bench PRIVATE LINKER:--exclude-libs,ALL LINKER:-Bsymbolic)
 
 add_custom_target(
-  tka_bench_stamp ALL
+  bench_cuda ALL
   COMMAND
     ${CMAKE_COMMAND} -D SOURCE=${PROJECT_SOURCE_DIR} -D LIBRARY=$<TARGET_FILE:tka_bench> -D
     OUTPUT=${output}/build.json -D ARCHITECTURE=sm_${architecture} -D
