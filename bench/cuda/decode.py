@@ -74,7 +74,19 @@ def points_of(text):
 
 
 def us_of(point, name):
-    return point["contenders"].get(name, {}).get("us")
+    """The time of a call that was right."""
+    c = point["contenders"].get(name, {})
+    return c["us"] if "us" in c and c["check"]["ok"] else None
+
+
+def bytes_of(point, name):
+    """The fewest bytes of keys and values that a contender must read."""
+    k, v = point["k_bytes"], point["v_bytes_kv_group" if "kv_group" in name else "v_bytes_query_head"]
+    if name.startswith("attend_selected"):
+        return 2 * v  # the same rows of both
+    if name.startswith("select"):
+        return k
+    return 2 * k if name in ("cudnn", "flash") else k + v
 
 
 def ratio(a, b):
@@ -91,13 +103,14 @@ def finish(result, composed):
         for name, c in point["contenders"].items():
             if "us" not in c:
                 continue
-            c["k_gbs"] = point["k_bytes"] / c["us"] / 1e3
-            scope = "kv_group" if "kv_group" in name else "query_head"
-            c["k_and_v_gbs"] = (point["k_bytes"] + point[f"v_bytes_{scope}"]) / c["us"] / 1e3
-            c["read_share"] = ratio(c["k_gbs"], read)
+            c["bytes"] = bytes_of(point, name)
+            c["bytes_share"] = ratio(c["bytes"] / c["us"] / 1e3, read)
+            if not name.startswith("attend_selected"):
+                c["k_gbs"] = point["k_bytes"] / c["us"] / 1e3
+                c["read_share"] = ratio(c["k_gbs"], read)
             for key, us in others.items():
                 c[key] = ratio(us, c["us"])
-        ours = point["contenders"].get("query_head", {})
+        ours = point["contenders"].get("query_head", {}) if us_of(point, "query_head") else {}
         result["rows"].append(
             {
                 "batch": point["batch"],
@@ -144,7 +157,7 @@ def complaints(result):
 
 
 def table(result):
-    """The short table: us of a call, ratios, share of the measured bandwidth."""
+    """The short table: us of a call (! where the check failed), ratios, share of the bandwidth."""
     composed = result["composed"]
     names = [
         ("query", "query_head"), ("1M", "bound_1m"), ("group", "kv_group"), ("bucket", "bucketed"),
@@ -155,9 +168,10 @@ def table(result):
     lines = [head]
     for point in result["points"]:
         ours = point["contenders"].get("query_head", {})
-        figures = [us_of(point, name) for _, name in names]
         line = [point_text(point["batch"], point["kv_len"])]
-        line += ["-" if us is None else f"{us:.1f}" for us in figures]
+        for _, name in names:
+            us = point["contenders"].get(name, {}).get("us")
+            line.append("-" if us is None else f"{us:.1f}" + ("" if us_of(point, name) else "!"))
         for key, form in (("over_composed", ".2f"), ("over_cudnn", ".2f"), ("read_share", ".0%")):
             line.append("-" if ours.get(key) is None else format(ours[key], form))
         bound = ratio(us_of(point, "bound_1m"), us_of(point, "query_head"))
@@ -192,11 +206,11 @@ def other_tables(result):
 # ---- the process that measures ---------------------------------------------------------------------
 
 
-def supervise(command, state, patience, first_patience, log=print, restarts=4):
+def supervise(command, state, patience, first_patience, log=print, restarts=6):
     """Runs `command` until it says that it is done, and again where it hangs or breaks.
 
     `command(state, fd)` gives the argument list of a process that writes JSON lines to `fd`. `state`
-    collects: head, points (finished), done, skip ({contender: why}).
+    collects: head, points (finished), done, skip ({contender: why}; "*" is all of the library's).
     """
     while True:
         current, finished, broken, reason = {"contender": None, "step": "start"}, False, None, None
@@ -224,6 +238,7 @@ def supervise(command, state, patience, first_patience, log=print, restarts=4):
                         current = message
                     elif event == "head":
                         state["head"] = message["data"]
+                        log(f"{state['head']['device']}, ceilings measured")
                     elif event == "point":
                         point = message["data"]
                         state["points"].append(point)
@@ -253,7 +268,9 @@ def supervise(command, state, patience, first_patience, log=print, restarts=4):
         if name is None or name in state["skip"] or restarts < 0:
             state["stopped"] = f"{name}: {where}"
             return state
-        state["skip"][name] = "an earlier call: " + where
+        state["skip"][name] = "broke: " + where
+        if len(state["skip"]) == 3:
+            state["skip"]["*"] = "not run: three others broke"
 
 
 def worker_main(text):
@@ -284,7 +301,7 @@ def main():
     parser.add_argument("--rounds", type=int, help="default 9, --quick 5")
     parser.add_argument("--composed", default="composed", help="which way to compose ratios are against")
     parser.add_argument("--time-wrong", action="store_true", help="time also what the check refuses")
-    parser.add_argument("--patience", type=float, default=45.0, help="seconds a step may take before it counts as hung")
+    parser.add_argument("--patience", type=float, default=25.0, help="seconds a step may take before it counts as hung")
     parser.add_argument("--commit", help="instead of what build.json says")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench-cuda/decode.json")
     parser.add_argument("--dry-run", action="store_true", help="on a CPU, to see that it runs; no time means anything")
@@ -317,26 +334,36 @@ def main():
 
     begun = time.monotonic()
     state = {"head": None, "points": [], "done": [], "skip": {}}
-    supervise(command, state, options.patience, max(180.0, options.patience), lambda text: print(text, file=sys.stderr))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+
+    def save():
+        """Writes what there is by now."""
+        build = next(iter(state["head"]["libraries"].values()))
+        result = state["head"] | {
+            "commit": options.commit or build.get("commit") or git("rev-parse", "HEAD"),
+            "dirty": build.get("dirty"),
+            "command": shlex.join(["bench/cuda/decode.py", *sys.argv[1:]]),
+            "seconds": round(time.monotonic() - begun, 1),
+            "shape": {"q_heads": 32, "kv_heads": 8, "head_dim": 128, "q_len": 1, "precision": "bf16", "k": options.k},
+            "rounds": work["rounds"],
+            "points": state["points"],
+        }
+        if "stopped" in state:
+            result["stopped"] = state["stopped"]
+        finish(result, options.composed)
+        options.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        return result
+
+    def log(text):
+        print(f"{time.monotonic() - begun:5.0f} s  {text}", file=sys.stderr, flush=True)
+        if state["head"]:
+            save()
+
+    supervise(command, state, options.patience, max(180.0, options.patience), log)
     if not state["head"]:
         print("nothing was measured: " + state.get("stopped", "no reason given"), file=sys.stderr)
         return 1
-    build = next(iter(state["head"]["libraries"].values()))
-    result = state["head"] | {
-        "commit": options.commit or build.get("commit") or git("rev-parse", "HEAD"),
-        "dirty": build.get("dirty"),
-        "command": shlex.join(["bench/cuda/decode.py", *sys.argv[1:]]),
-        "seconds": round(time.monotonic() - begun, 1),
-        "shape": {"q_heads": 32, "kv_heads": 8, "head_dim": 128, "q_len": 1, "precision": "bf16", "k": options.k},
-        "rounds": work["rounds"],
-        "points": state["points"],
-    }
-    if "stopped" in state:
-        result["stopped"] = state["stopped"]
-    finish(result, options.composed)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-
+    result = save()
     ceilings = result["ceilings"]
     print(other_tables(result))
     for line in complaints(result) + ([f"STOPPED: {state['stopped']}"] if "stopped" in state else []):

@@ -68,8 +68,11 @@ class Cuda:
         """A function that replays what `enqueue` enqueues."""
         graph = torch.cuda.CUDAGraph()
         self.synchronize()
-        with torch.cuda.graph(graph):
-            enqueue()
+        try:
+            with torch.cuda.graph(graph):
+                enqueue()
+        finally:
+            torch.cuda.set_stream(self.stream)
         return graph.replay
 
     def elapsed_us(self, replay, times):
@@ -582,8 +585,9 @@ def measure_point(device, libraries, options, batch, kv_len, skip, step):
     for contender in contenders(libraries, options):
         name = contender.name
         result = point["contenders"][name] = {}
-        if name in skip:
-            result["error"] = skip[name]
+        why = skip.get(name) or (skip.get("*") if contender.library else None)
+        if why:
+            result["error"] = why
             continue
         try:
             step(name, "check")
@@ -602,20 +606,21 @@ def measure_point(device, libraries, options, batch, kv_len, skip, step):
                 contender.call(i % sets)
             result["enqueue_us"] = 1e6 * (time.perf_counter() - begin) / 20
             device.synchronize()
-            step(name, "capture")
             contender.spoil()
-
-            def enqueue(contender=contender):
-                for i in range(sets):
-                    contender.call(i)
-
-            graphs[name] = (device.graph(enqueue), sets)
-            living[name] = contender
         except Exception as error:
             result["error"] = f"{type(error).__name__}: {error}"
             result["trace"] = traceback.format_exc(limit=4)
             contender.close()
             device.synchronize()  # raises where the context is broken; the caller starts anew
+            continue
+
+        def enqueue(contender=contender):
+            for i in range(sets):
+                contender.call(i)
+
+        step(name, "capture")  # not caught: PyTorch's allocator does not survive a capture that fails
+        graphs[name] = (device.graph(enqueue), sets)
+        living[name] = contender
     reference = None
 
     for name, samples in time_graphs(device, graphs, options["rounds"], options["least_us"], step).items():
@@ -638,6 +643,7 @@ def work(options, state, send):
         send({"event": "step", **current})
 
     step(None, "start")
+    torch.set_grad_enabled(False)
     device = DryRun() if options["dry_run"] else Cuda()
     libraries = {label: Library(path) for label, path in options["libraries"].items()}
     first = next(iter(libraries.values()))
