@@ -101,7 +101,7 @@ def finish(result, composed):
     for point in result["points"]:
         others = {"over_composed": us_of(point, composed), "over_cudnn": us_of(point, "cudnn")}
         for name, c in point["contenders"].items():
-            if "us" not in c:
+            if us_of(point, name) is None:
                 continue
             c["bytes"] = bytes_of(point, name)
             c["bytes_share"] = ratio(c["bytes"] / c["us"] / 1e3, read)
