@@ -29,7 +29,10 @@ struct tka_bench_call {
   int32_t head_dim;
   int32_t k;
   float scale;
-  float recall; /* only TKA_BENCH_BUCKETED */
+  float recall;       /* only TKA_BENCH_BUCKETED */
+  int32_t workers;    /* these three: another schedule than the plan's; 0: its own */
+  int32_t query_tile;
+  int32_t stages;
 };
 
 struct tka_bench_plan {
@@ -40,7 +43,7 @@ struct tka_bench_plan {
   int32_t workers;
   int32_t query_tile;
   int32_t splits;
-  int32_t reserved;
+  int32_t stages;
   int64_t scratch_bytes;
   int64_t state_bytes;
 };

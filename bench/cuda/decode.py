@@ -9,7 +9,8 @@
 
 Every contender runs over the same rotating inputs, is compared with fp64 before it is timed, and is
 timed as a replayed graph in turn with the others. Prints a table and writes JSON. Needs PyTorch and
-a GPU, no compiler. `--library NAME=FILE`, given again, adds another build (contenders `...@NAME`).
+a GPU, no compiler. `--library NAME=FILE`, given again, adds another build and `--schedule
+NAME=workers:132,stages:2` another schedule of the first (contenders `...@NAME`).
 """
 
 import argparse
@@ -68,6 +69,18 @@ def points_of(text):
             raise SystemExit(f"--points: '{part}' is not BATCHxKV_LEN, as in 8x32K")
         points.append([int(batch), length_of(kv_len)])
     return points
+
+
+def schedules_of(texts):
+    """{label: {part: number}} of LABEL=part:number,..."""
+    found = {}
+    for text in texts:
+        label, _, parts = text.partition("=")
+        pairs = [part.partition(":")[::2] for part in parts.split(",")]
+        if not label or any(name not in ("workers", "query_tile", "stages") or not n.isdigit() for name, n in pairs):
+            raise SystemExit(f"--schedule: '{text}' is not NAME=workers:N,query_tile:N,stages:N (any of them)")
+        found[label] = {name: int(n) for name, n in pairs}
+    return found
 
 
 # ---- what is computed from the times -------------------------------------------------------------
@@ -294,6 +307,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = ROOT / "build/bench-cuda/bench/cuda/libtka_bench.so"
     parser.add_argument("--library", action="append", default=[], metavar="[NAME=]FILE", help=f"default {default}")
+    parser.add_argument("--schedule", action="append", default=[], metavar="NAME=PART:N,...", help="another schedule")
     parser.add_argument("--points", help=f"default {POINTS}, --quick {QUICK_POINTS}")
     parser.add_argument("--only", default=".*", help="a regular expression that names of contenders match in full")
     parser.add_argument("--quick", action="store_true", help="fewer points, contenders and rounds")
@@ -317,6 +331,7 @@ def main():
     re.compile(options.only)
     work = {
         "libraries": libraries,
+        "schedules": schedules_of(options.schedule),
         "points": points_of(options.points or (QUICK_POINTS if options.quick else POINTS)),
         "only": options.only,
         "quick": options.quick,

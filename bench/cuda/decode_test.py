@@ -76,6 +76,13 @@ class Words(unittest.TestCase):
             decode.points_of("8K")
 
 
+    def test_schedules(self):
+        self.assertEqual(decode.schedules_of(["a=workers:132,stages:2"]), {"a": {"workers": 132, "stages": 2}})
+        for wrong in ("workers:3", "a=threads:3", "a=workers", "a=workers:x"):
+            with self.assertRaises(SystemExit):
+                decode.schedules_of([wrong])
+
+
 class Results(unittest.TestCase):
     def result(self):
         good = {"ok": True, "problem": None}

@@ -78,6 +78,11 @@ class planned final : public runner {
     tka::options options{.budget = tka::top_k(c.k), .scale = c.scale};
     if (c.recall > 0.0f) options.bucketing.recall_target = c.recall;
     plan_ = call_.plan(shape, options, tka::cuda::query());
+    tka::schedule wanted = plan_.schedule;
+    if (c.workers > 0) wanted.workers = c.workers;
+    if (c.query_tile > 0) wanted.query_tile = c.query_tile;
+    if (c.stages > 0) wanted.stages = c.stages;
+    if (!(wanted == plan_.schedule)) plan_ = call_.reschedule(plan_, wanted);
   }
 
   [[nodiscard]] tka::plan const& plan() const noexcept override { return plan_; }

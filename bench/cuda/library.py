@@ -31,11 +31,12 @@ Call = structure(
     [
         ("int32", "task selection scope batch q_heads kv_heads q_len kv_len head_dim k"),
         ("float", "scale recall"),
+        ("int32", "workers query_tile stages"),
     ]
 )
 Plan = structure(
     [
-        ("int32", "status capacity scope_heads phases workers query_tile splits reserved"),
+        ("int32", "status capacity scope_heads phases workers query_tile splits stages"),
         ("int64", "scratch_bytes state_bytes"),
     ]
 )
@@ -117,7 +118,7 @@ class Planned:
             self.library.check(status, "run")
 
     def numbers(self):
-        return {name: getattr(self.plan, name) for name, _ in Plan._fields_ if name not in ("status", "reserved")}
+        return {name: getattr(self.plan, name) for name, _ in Plan._fields_ if name != "status"}
 
     def close(self):
         if self.handle:

@@ -101,7 +101,7 @@ void* tka_bench_create(tka_bench_call const* c, tka_bench_plan* out) {
             .workers = p.schedule.workers,
             .query_tile = p.schedule.query_tile,
             .splits = p.schedule.splits,
-            .reserved = 0,
+            .stages = p.schedule.stages,
             .scratch_bytes = static_cast<std::int64_t>(p.scratch_bytes),
             .state_bytes = static_cast<std::int64_t>(p.state_bytes)};
     return r;

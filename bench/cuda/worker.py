@@ -258,8 +258,10 @@ def judged(problem, figures, error, tolerance):
 class Tka:
     """A call of the library over the inputs."""
 
-    def __init__(self, name, library, task="attend", selection="exact_radix", scope="query_head", bound=None):
-        self.name, self.library, self.task = name, library, task
+    def __init__(
+        self, name, library, task="attend", selection="exact_radix", scope="query_head", bound=None, schedule=None
+    ):
+        self.name, self.library, self.task, self.schedule = name, library, task, schedule or {}
         self.selection, self.scope, self.bound = selection, scope, bound
         self.planned = None
 
@@ -279,6 +281,7 @@ class Tka:
             k=inputs.k_kept,
             scale=SCALE,
             recall=RECALL_TARGET if self.selection == "bucketed" else 0.0,
+            **self.schedule,
         )
         plan = self.planned.plan
 
@@ -449,6 +452,18 @@ class Composed(Torch):
         return judged(problem, figures, reference.error(o, at), TORCH_TOLERANCE)
 
 
+OURS = {
+    "query_head": {},
+    "bound_1m": {"bound": BOUND_1M},
+    "kv_group": {"scope": "kv_group"},
+    "bucketed": {"selection": "bucketed"},
+    "select": {"task": "select"},
+    "attend_selected": {"task": "attend_selected"},
+    "select_kv_group": {"task": "select", "scope": "kv_group"},
+    "attend_selected_kv_group": {"task": "attend_selected", "scope": "kv_group"},
+}
+
+
 def contenders(libraries, options):
     """In the order in which they are checked: PyTorch's own first."""
     made = [
@@ -461,18 +476,11 @@ def contenders(libraries, options):
     ]
     if options["quick"]:
         made = [c for c in made if c.name in (options["composed"], "cudnn")]
-    for label, library in libraries.items():
-        suffix = f"@{label}" if label else ""
-        made += [
-            Tka("query_head" + suffix, library),
-            Tka("bound_1m" + suffix, library, bound=BOUND_1M),
-            Tka("kv_group" + suffix, library, scope="kv_group"),
-            Tka("bucketed" + suffix, library, selection="bucketed"),
-            Tka("select" + suffix, library, "select"),
-            Tka("attend_selected" + suffix, library, "attend_selected"),
-            Tka("select_kv_group" + suffix, library, "select", scope="kv_group"),
-            Tka("attend_selected_kv_group" + suffix, library, "attend_selected", scope="kv_group"),
-        ]
+    builds = [(label, library, {}) for label, library in libraries.items()]
+    builds += [(label, builds[0][1], schedule) for label, schedule in options["schedules"].items()]
+    for label, library, schedule in builds:
+        for name, parts in OURS.items():
+            made.append(Tka(f"{name}@{label}" if label else name, library, schedule=schedule, **parts))
     return [c for c in made if re.fullmatch(options["only"], c.name)]
 
 
