@@ -14,6 +14,9 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 add_library(tka_warnings INTERFACE)
 target_compile_options(
   tka_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wno-sign-conversion;-Werror>)
+# The host's side of CUDA sources: without -Wpedantic, which the compiler's own line markers break.
+target_compile_options(
+  tka_warnings INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Werror;-Werror=all-warnings>")
 
 add_library(tka_development INTERFACE)
 target_link_libraries(tka_development INTERFACE tka_warnings)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The tka authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Headers, the CMake package (components: cpu) and a pkg-config file.
+# Headers, the CMake package (components: cpu, cuda) and a pkg-config file.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(tka_package_dir ${CMAKE_INSTALL_DATADIR}/cmake/tka)
@@ -20,6 +20,10 @@ install(TARGETS tka EXPORT tka-targets)
 install(TARGETS tka_cpu EXPORT tka-cpu-targets)
 install(EXPORT tka-targets NAMESPACE tka:: DESTINATION ${tka_package_dir})
 install(EXPORT tka-cpu-targets NAMESPACE tka:: DESTINATION ${tka_package_dir})
+if(TARGET tka_cuda)
+  install(TARGETS tka_cuda EXPORT tka-cuda-targets)
+  install(EXPORT tka-cuda-targets NAMESPACE tka:: DESTINATION ${tka_package_dir})
+endif()
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/tka-config.cmake.in ${PROJECT_BINARY_DIR}/tka-config.cmake
                               INSTALL_DESTINATION ${tka_package_dir} NO_SET_AND_CHECK_MACRO)

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 The tka authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Finds what tka::cpu links. Used by the build tree and, installed, by the package. A target that
+# Find what tka::cpu and tka::cuda link. Used by the build tree and, installed, by the package. A target that
 # the including project made itself (FetchContent, a vendored Eigen) is taken as it is.
-# Sets `problem` to a sentence, or to nothing where all is there.
+# Each sets `problem` to a sentence, or to nothing where all is there.
 macro(tka_find_cpu_dependencies problem)
   set(${problem} "")
   if(NOT TARGET Eigen3::Eigen)
@@ -19,6 +19,16 @@ macro(tka_find_cpu_dependencies problem)
     find_package(Threads QUIET)
     if(NOT TARGET Threads::Threads)
       set(${problem} "no thread library was found")
+    endif()
+  endif()
+endmacro()
+
+macro(tka_find_cuda_dependencies problem)
+  set(${problem} "")
+  if(NOT TARGET CUDA::cudart_static)
+    find_package(CUDAToolkit QUIET)
+    if(NOT TARGET CUDA::cudart_static)
+      set(${problem} "no CUDA toolkit was found")
     endif()
   endif()
 endmacro()

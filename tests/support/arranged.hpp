@@ -9,12 +9,11 @@
 
 #include <tka/form.hpp>
 #include <tka/options.hpp>
-#include <tka/select/lightning_indexer.hpp>
-#include <tka/select/stored_scores.hpp>
 #include <tka/shape.hpp>
 
 #include <oracle/oracle.hpp>
 #include <support/buffers.hpp>
+#include <support/cache_layouts.hpp>
 #include <support/seed.hpp>
 
 #include <algorithm>
@@ -49,6 +48,9 @@ class arranged {
   static constexpr bool ragged_queries = std::is_same_v<query_source, tka::query::ragged>;
   static constexpr bool ragged_keys = std::is_same_v<kv_source, tka::kv::ragged>;
   static constexpr bool paged_keys = std::is_same_v<kv_source, tka::kv::paged>;
+  using cache_layout = typename Form::cache_layout;
+  static constexpr bool scaled = std::is_same_v<cache_layout, tka::layout::scaled>;
+  static constexpr bool one_row = std::is_same_v<cache_layout, tka::layout::mla_656>;
 
   arranged(oracle::problem const& p, arrangement const& how) : problem_(p), how_(how) {
     find_local_keys();
@@ -60,14 +62,11 @@ class arranged {
     // Stored scores may come without q, k and v; then those stay null.
     if (r.score == oracle::score::stored && p.sequences.front().q.empty()) return;
     q_ = tensor<typename Precision::query_type>(q_places_, r.q_heads, r.qk_dim, how.q);
-    k_ = tensor<key_type>(kv_places_, r.kv_heads, r.qk_dim, how.kv);
-    if (!how.v_in_k) v_ = tensor<value_type>(kv_places_, r.kv_heads, r.v_dim, how.kv);
     for (std::size_t b = 0; b < p.sequences.size(); ++b) {
       auto const& s = p.sequences[b];
       put(s.q, r.q_heads, s.q_len, r.qk_dim, q_places_.at[b], all_tokens(s.q_len), q_);
-      put(s.k, r.kv_heads, s.kv_len, r.qk_dim, kv_places_.at[b], local_[b], k_);
-      if (!how.v_in_k) put(s.v, r.kv_heads, s.kv_len, r.v_dim, kv_places_.at[b], local_[b], v_);
     }
+    put_cache();
   }
 
   oracle::problem const& problem() const { return problem_; }
@@ -119,10 +118,13 @@ class arranged {
     } else if (how_.lengths) {
       t.kv.lengths = kv_lengths_.data();
     }
+    if constexpr (scaled) t.scales = {.k = scale_view_of(k_scales_), .v = scale_view_of(v_scales_)};
   }
   template <class Tensors>
   void fill_values(Tensors& t) const {
-    if (how_.v_in_k) {
+    if (one_row) {
+      // v is in the row of k.
+    } else if (how_.v_in_k) {
       if constexpr (std::is_same_v<key_type, value_type>) t.v = k_.view();
     } else {
       t.v = v_.view();
@@ -137,7 +139,7 @@ class arranged {
   tensor<typename Precision::query_type>& q() { return q_; }
   tensor<key_type>& k() { return k_; }
   tensor<value_type>& v() { return v_; }
-  std::vector<std::int32_t>& block_table() { return table_; }
+  array<std::int32_t>& block_table() { return table_; }
   std::int64_t table_stride() const { return table_stride_; }
 
   /// Copies [heads][len][dim] to its places; `tokens` are the ones that have a place, in order.
@@ -161,6 +163,33 @@ class arranged {
   }
 
  private:
+  void put_cache() {
+    auto const& r = problem_.rules;
+    k_ = tensor<key_type>(kv_places_, r.kv_heads, one_row ? 656 : r.qk_dim, how_.kv);
+    bool const has_v = !how_.v_in_k && !one_row;
+    if (has_v) v_ = tensor<value_type>(kv_places_, r.kv_heads, r.v_dim, how_.kv);
+    if (scaled) {
+      k_scales_ = tensor<float>(kv_places_, r.kv_heads, scale_blocks(r.qk_dim), order::hnd);
+      v_scales_ = tensor<float>(kv_places_, r.kv_heads, scale_blocks(r.v_dim), order::hnd);
+    }
+    for (std::size_t b = 0; b < problem_.sequences.size(); ++b) {
+      auto const& s = problem_.sequences[b];
+      auto const& at = kv_places_.at[b];
+      if constexpr (one_row) {
+        for (std::size_t n = 0; n < local_[b].size(); ++n) {
+          put_mla_656(s.k.data() + std::int64_t{local_[b][n]} * 576, k_.at(at[n], 0));
+        }
+      } else {
+        put(s.k, r.kv_heads, s.kv_len, r.qk_dim, at, local_[b], k_);
+        if (has_v) put(s.v, r.kv_heads, s.kv_len, r.v_dim, at, local_[b], v_);
+      }
+      if constexpr (scaled) {
+        take_scales_out(at, r.kv_heads, k_, k_scales_);
+        take_scales_out(at, r.kv_heads, v_, v_scales_);
+      }
+    }
+  }
+
   bool gives_positions() const { return !q_positions_.empty(); }
 
   void find_local_keys() {
@@ -266,84 +295,19 @@ class arranged {
   std::vector<std::vector<int>> local_;  // positions of the keys that are here
   places q_places_;
   places kv_places_;
-  std::vector<std::int32_t> q_cumulative_;
-  std::vector<std::int32_t> q_positions_;
-  std::vector<std::int32_t> kv_cumulative_;
-  std::vector<std::int32_t> kv_lengths_;
-  std::vector<std::int32_t> table_;
+  array<std::int32_t> q_cumulative_;
+  array<std::int32_t> q_positions_;
+  array<std::int32_t> kv_cumulative_;
+  array<std::int32_t> kv_lengths_;
+  array<std::int32_t> table_;
   std::int64_t table_stride_ = 0;
-  std::vector<std::int32_t> budgets_;
-  std::vector<float> sink_logits_;
+  array<std::int32_t> budgets_;
+  array<float> sink_logits_;
   tensor<typename Precision::query_type> q_;
   tensor<key_type> k_;
   tensor<value_type> v_;
-};
-
-/// What a selection reads beside q and k.
-template <class Selection>
-struct index_inputs {
-  template <class Arranged>
-  explicit index_inputs(Arranged const&) {}
-  typename Selection::tensors tensors() const { return {}; }
-};
-
-template <class Selector>
-struct index_inputs<tka::stored_scores<Selector>> {
-  template <class Arranged>
-  explicit index_inputs(Arranged const& a) {
-    auto const& p = a.problem();
-    std::int64_t longest = 1;
-    for (std::size_t b = 0; b < p.sequences.size(); ++b) {
-      longest = std::max(longest, static_cast<std::int64_t>(a.local_keys(b).size()));
-    }
-    scores = tensor<float>(a.q_places(), p.rules.scope_heads(), longest, order::hnd);
-    for (std::size_t b = 0; b < p.sequences.size(); ++b) {
-      auto const& s = p.sequences[b];
-      for (int h = 0; h < p.rules.scope_heads(); ++h) {
-        for (int i = 0; i < s.q_len; ++i) {
-          float* row = scores.at(a.q_places().at[b][static_cast<std::size_t>(i)], h);
-          for (int const j : a.local_keys(b)) {
-            *row++ =
-                s.stored[static_cast<std::size_t>((std::int64_t{h} * s.q_len + i) * s.kv_len + j)];
-          }
-        }
-      }
-    }
-  }
-  typename tka::stored_scores<Selector>::tensors tensors() const { return {scores.view()}; }
-  tensor<float> scores;
-};
-
-template <class Selector, class IndexPrecision>
-struct index_inputs<tka::lightning_indexer<Selector, IndexPrecision>> {
-  template <class Arranged>
-  explicit index_inputs(Arranged const& a) {
-    auto const& p = a.problem();
-    auto const& r = p.rules;
-    q = tensor<typename IndexPrecision::query_type>(a.q_places(), r.index_heads, r.index_dim,
-                                                    a.how().q);
-    k = tensor<typename IndexPrecision::key_type>(a.kv_places(), 1, r.index_dim, a.how().kv);
-    k_scales = tensor<float>(a.kv_places(), 1, 1, order::hnd);
-    weights = tensor<float>(a.q_places(), r.index_heads, 1, order::hnd);
-    for (std::size_t b = 0; b < p.sequences.size(); ++b) {
-      auto const& s = p.sequences[b];
-      auto const all = Arranged::all_tokens(s.q_len);
-      auto const& q_at = a.q_places().at[b];
-      auto const& kv_at = a.kv_places().at[b];
-      auto const& own = a.local_keys(b);
-      Arranged::put(s.index_q, r.index_heads, s.q_len, r.index_dim, q_at, all, q);
-      Arranged::put(s.index_k, 1, s.kv_len, r.index_dim, kv_at, own, k);
-      Arranged::put(s.index_k_scale, 1, s.kv_len, 1, kv_at, own, k_scales);
-      Arranged::put(s.index_weight, r.index_heads, s.q_len, 1, q_at, all, weights);
-    }
-  }
-  typename tka::lightning_indexer<Selector, IndexPrecision>::tensors tensors() const {
-    return {q.view(), k.view(), k_scales.view(), weights.view()};
-  }
-  tensor<typename IndexPrecision::query_type> q;
-  tensor<typename IndexPrecision::key_type> k;
-  tensor<float> k_scales;
-  tensor<float> weights;
+  tensor<float> k_scales_;  // only layout::scaled
+  tensor<float> v_scales_;
 };
 
 }  // namespace support

@@ -9,6 +9,8 @@
 #include <tka/source/location.hpp>
 #include <tka/tensor_view.hpp>
 
+#include <support/memory_ranges.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -41,6 +43,7 @@ class buffer {
     memory_.reset(static_cast<unsigned char*>(std::aligned_alloc(64, whole)));
     if (memory_ == nullptr) throw std::bad_alloc{};
     std::memset(memory_.get(), poison_, whole);
+    memory_ranges::add(memory_.get(), bytes_);
   }
   T* data() { return reinterpret_cast<T*>(memory_.get()); }
   T const* data() const { return reinterpret_cast<T const*>(memory_.get()); }
@@ -58,7 +61,10 @@ class buffer {
 
  private:
   struct release {
-    void operator()(unsigned char* p) const { std::free(p); }
+    void operator()(unsigned char* p) const {
+      memory_ranges::remove(p);
+      std::free(p);
+    }
   };
   std::size_t bytes_ = 0;
   unsigned char poison_ = 0;

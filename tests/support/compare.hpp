@@ -173,7 +173,7 @@ double ulp_of(double x) {
   return std::ldexp(1.0, std::max(std::ilogb(x) + 1 - digits, smallest));
 }
 
-/// Error of the library and of a plain fp32 implementation, both against fp64.
+/// Error of the library and of a plain implementation, both against fp64.
 class error_rule {
  public:
   /// `slack`: what is allowed beside twice the plain error.
@@ -194,7 +194,7 @@ class error_rule {
     if (!wrong_.empty()) return wrong_;
     if (worst_ <= 2.0 * plain_) return "";
     std::ostringstream out;
-    out << where_ << ": error " << worst_ << " beyond rounding, plain fp32 has " << plain_;
+    out << where_ << ": error " << worst_ << " beyond rounding, the plain one has " << plain_;
     return out.str();
   }
 
@@ -224,7 +224,7 @@ std::string attention_fault(results const& r, oracle::problem const& p, lists co
           if (j >= 0 && j < s.kv_len) list.push_back(j);
         }
         auto const expected = oracle::attend(p.rules, s, i, h, list);
-        auto const plain = plain_attention(p.rules, s, i, h, list);
+        auto const plain = plain_attention<weight_type<Precision>>(p.rules, s, i, h, list);
         for (std::size_t d = 0; d < expected.o.size(); ++d) {
           double const slack = eps * expected.magnitude[d] + ulp_of<output_type>(expected.o[d]);
           o_rule.add(static_cast<double>(got.o[row * expected.o.size() + d]),

@@ -3,7 +3,8 @@
 
 /// @file
 /// The main of every test program. Beyond doctest's own: a test case that asserts nothing fails, a
-/// filter that matches nothing fails, and each failure prints the line that runs it again.
+/// filter that matches nothing fails, each failure prints the line that runs it again, and a
+/// program that cannot run on this machine says why and counts as skipped.
 
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <support/seed.hpp>
@@ -18,6 +19,9 @@
 
 // Defined where a sanitizer is linked: one that stops the program leaves no time for a reporter.
 extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
+
+// Defined where all cases of a program need what not every machine has: null, or what is missing.
+extern "C" [[gnu::weak]] char const* tka_test_cannot_run();
 
 namespace {
 
@@ -108,11 +112,22 @@ class strict_listener final : public doctest::IReporter {
 
 REGISTER_LISTENER("strict", 1, strict_listener);
 
+/// The exit status of a program that cannot run here; TKA_REQUIRE_GPU=1 makes that a failure.
+int exit_without_running(char const* reason) {
+  char const* const required = std::getenv("TKA_REQUIRE_GPU");
+  bool const fails = required != nullptr && std::string(required) == "1";
+  std::fprintf(stderr, "%s: %s\n", fails ? "FAILED" : "skipped", reason);
+  return fails ? EXIT_FAILURE : exit_skipped;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   program = argv[0];
   if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(print_repro);
+  if (tka_test_cannot_run != nullptr) {
+    if (char const* const reason = tka_test_cannot_run()) return exit_without_running(reason);
+  }
 
   // How many cases the filters match, those included that their own decorators skip.
   std::vector<char const*> arguments(argv, argv + argc);

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The plain fp32 implementation whose error the library's is measured by: products and sums in
-/// fp32, left to right.
+/// The plain implementation whose error the library's is measured by: products and sums in fp32,
+/// left to right; weights rounded to what the backend multiplies.
 
 #pragma once
 
@@ -23,8 +23,10 @@ struct plain_result {
   float entropy = 0.0f;
 };
 
-inline plain_result plain_attention(oracle::rules const& r, oracle::sequence const& s, int token,
-                                    int q_head, std::vector<int> const& positions) {
+/// `Weight`: what the weights of values are rounded to. Their sum takes them as they are.
+template <class Weight = float>
+plain_result plain_attention(oracle::rules const& r, oracle::sequence const& s, int token,
+                             int q_head, std::vector<int> const& positions) {
   plain_result out;
   out.o.assign(static_cast<std::size_t>(r.v_dim), 0.0f);
   if (positions.empty()) return out;
@@ -53,7 +55,8 @@ inline plain_result plain_attention(oracle::rules const& r, oracle::sequence con
     float const* const v = row(s.v, kv_head, s.kv_len, positions[n], r.v_dim);
     sum += p;
     if (p > 0.0f) weighted += p * (logits[n] - largest);
-    for (int d = 0; d < r.v_dim; ++d) out.o[static_cast<std::size_t>(d)] += p * v[d];
+    float const weight = static_cast<float>(static_cast<Weight>(p));
+    for (int d = 0; d < r.v_dim; ++d) out.o[static_cast<std::size_t>(d)] += weight * v[d];
   }
   float denominator = sum;
   if (!r.sink_logits.empty()) {

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// Runs a call on an arranged problem, with poisoned scratch and outputs, and gathers every output
-/// into packed arrays that can be compared bit for bit between arrangements.
+/// Runs a call on an arranged problem, with poisoned scratch and outputs, on the backend that the
+/// test is compiled for, and gathers every output into packed arrays that can be compared bit for
+/// bit between arrangements.
 
 #pragma once
 
 #include <tka/attend_selected.hpp>
-#include <tka/backend/cpu.hpp>
 #include <tka/plan.hpp>
 #include <tka/select_top_k.hpp>
 #include <tka/sparse_attention.hpp>
@@ -16,25 +16,19 @@
 
 #include <oracle/oracle.hpp>
 #include <support/arranged.hpp>
+#include <support/backend.hpp>
 #include <support/buffers.hpp>
+#include <support/index_inputs.hpp>
+#include <support/settings.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace support {
-
-/// How a call is run; none of it may change a bit of the results.
-struct settings {
-  int threads = 1;  ///< told to the plan
-  std::optional<tka::schedule> schedule{};
-  unsigned char scratch = nan_poison;  ///< what scratch holds before the call
-  tka::metrics metrics = tka::metrics::selected;
-};
 
 /// Outputs of one sequence, packed [head][token] and, for lists, [head][token][entry].
 struct sequence_results {
@@ -152,31 +146,17 @@ void gather_attention(outputs<Precision>& from, places const& at, bool visible, 
 }
 
 template <class Call>
-tka::plan plan_for(Call const& call, tka::shape const& s, tka::options const& o,
-                   settings const& how) {
-  tka::plan p = call.plan(s, o, {how.threads});
+tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settings const& how) {
+  if (how.scratch_limit > 0) o.scratch_limit = how.scratch_limit;
+  tka::plan p = call.plan(s, o, device_of(how.threads));
   if (how.schedule) p = call.reschedule(p, *how.schedule);
   return p;
-}
-
-/// Runs `call` with scratch of exactly the planned size, poisoned, and a watched word behind it.
-template <class Call>
-tka::status run_call(Call const& call, tka::plan const& p, typename Call::tensors const& t,
-                     settings const& how, bool& stray) {
-  std::size_t const guard = 64;
-  buffer<unsigned char> scratch(p.scratch_bytes + guard, how.scratch);
-  tka::workspace const w{.scratch = scratch.data(), .scratch_bytes = p.scratch_bytes};
-  tka::status const s = call(p, t, w);
-  for (std::size_t i = 0; i < guard; ++i) {
-    stray = stray || scratch.data()[p.scratch_bytes + i] != how.scratch;
-  }
-  return s;
 }
 
 /// sparse_attention with every output.
 template <class Selection, class Precision, class Form = tka::form<>>
 results attend(arranged<Precision, Form> const& a, tka::options options, settings const& how = {}) {
-  constexpr auto call = tka::sparse_attention<Selection, Precision, tka::cpu, Form>;
+  constexpr auto call = tka::sparse_attention<Selection, Precision, backend, Form>;
   bool const visible = how.metrics == tka::metrics::visible;
   options.metrics = how.metrics;
   options.shard = a.how().shard;
@@ -206,8 +186,10 @@ results attend(arranged<Precision, Form> const& a, tka::options options, setting
     t.threshold_score = out.threshold_score.view();
     t.threshold_position = out.threshold_position.view();
   }
-  t.error = &r.error;
-  r.status = run_call(call, r.plan, t, how, r.stray_writes);
+  array<std::uint32_t> error(1, 0u);
+  t.error = error.data();
+  r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
+  r.error = error[0];
   if (r.status != tka::status::ok) return r;
   gather_selection(out, a.q_places(), Selection::is_exact, r);
   gather_attention(out, a.q_places(), visible, r);
@@ -218,7 +200,7 @@ results attend(arranged<Precision, Form> const& a, tka::options options, setting
 template <class Selection, class Precision, class Form = tka::form<>>
 results select(arranged<Precision, Form> const& a, tka::options options, settings const& how = {},
                results const* threshold = nullptr) {
-  constexpr auto call = tka::select_top_k<Selection, Precision, tka::cpu, Form>;
+  constexpr auto call = tka::select_top_k<Selection, Precision, backend, Form>;
   options.shard = a.how().shard;
   results r;
   r.plan = plan_for(call, a.shape(), options, how);
@@ -253,8 +235,10 @@ results select(arranged<Precision, Form> const& a, tka::options options, setting
     t.threshold_score = out.threshold_score.view();
     t.threshold_position = out.threshold_position.view();
   }
-  t.error = &r.error;
-  r.status = run_call(call, r.plan, t, how, r.stray_writes);
+  array<std::uint32_t> error(1, 0u);
+  t.error = error.data();
+  r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
+  r.error = error[0];
   if (r.status != tka::status::ok) return r;
   gather_selection(out, a.q_places(), Selection::is_exact, r);
   return r;
@@ -281,7 +265,7 @@ inline lists lists_of(results const& r, oracle::problem const& p) {
 template <class Precision, class Form = tka::form<>>
 results attend_lists(arranged<Precision, Form> const& a, tka::options options, lists const& given,
                      settings const& how = {}) {
-  constexpr auto call = tka::attend_selected<Precision, tka::cpu, Form>;
+  constexpr auto call = tka::attend_selected<Precision, backend, Form>;
   std::size_t capacity = 0;
   for (auto const& s : given) {
     for (auto const& list : s) capacity = std::max(capacity, list.size());
@@ -312,8 +296,10 @@ results attend_lists(arranged<Precision, Form> const& a, tka::options options, l
   t.o = out.o.view();
   t.lse = out.lse.view();
   t.entropy = out.entropy.view();
-  t.error = &r.error;
-  r.status = run_call(call, r.plan, t, how, r.stray_writes);
+  array<std::uint32_t> error(1, 0u);
+  t.error = error.data();
+  r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
+  r.error = error[0];
   if (r.status != tka::status::ok) return r;
   gather_attention(out, a.q_places(), false, r);
   return r;
