@@ -7,6 +7,7 @@
 #include <tka/append.hpp>
 #include <tka/backend/cuda.cuh>
 
+#include <support/device_memory.cuh>
 #include <support/seed.hpp>
 
 #include <cuda/twin.cuh>
@@ -20,7 +21,6 @@
 
 namespace {
 
-using cuda_test::no_gpu;
 using cuda_test::place;
 using cuda_test::reference;
 using cuda_test::twin;
@@ -185,7 +185,7 @@ void same_bytes(setting const& s, support::random_source& random, std::uint32_t 
   CHECK(memory.changed());
   CHECK(memory.error() == error);
   CHECK(tka::append<Precision, tka::cuda, Form>(memory.shape(), s.options, there,
-                                                cuda_test::stream()) == status::ok);
+                                                support::test_stream()) == status::ok);
   CHECK(memory.same());
 }
 
@@ -208,7 +208,7 @@ void same_bytes_of_all_sources(setting const& s, support::random_source& random)
   same_bytes<Precision, tka::form<ragged, tka::kv::ragged, Layout>>(s, random);
 }
 
-TEST_CASE("[tka.append] cuda: plain rows of every storage" * doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] cuda: plain rows of every storage") {
   support::random_source random("plain");
   INFO(random);
   same_bytes_of_all_sources<tka::fp32>({}, random);
@@ -219,8 +219,7 @@ TEST_CASE("[tka.append] cuda: plain rows of every storage" * doctest::skip(no_gp
   same_bytes_of_all_sources<stores<float, tka::float16_t>>({}, random);
 }
 
-TEST_CASE("[tka.append] cuda: scales that are chosen, and scales that are read" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] cuda: scales that are chosen, and scales that are read") {
   support::random_source random("scales");
   INFO(random);
   constexpr scales all[] = {scales::none, scales::of_tensor, scales::of_head, scales::of_token,
@@ -245,7 +244,7 @@ TEST_CASE("[tka.append] cuda: scales that are chosen, and scales that are read" 
   same_bytes_of_all_sources<tka::fp8_with<tka::fp16>, tka::layout::scaled>(widest, random);
 }
 
-TEST_CASE("[tka.append] cuda: rows of 656 bytes" * doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] cuda: rows of 656 bytes") {
   support::random_source random("656");
   INFO(random);
   setting s{};
@@ -259,8 +258,7 @@ TEST_CASE("[tka.append] cuda: rows of 656 bytes" * doctest::skip(no_gpu())) {
   }
 }
 
-TEST_CASE("[tka.append] [tka.shard] cuda: tokens of other shards are passed over" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] [tka.shard] cuda: tokens of other shards are passed over") {
   support::random_source random("shards");
   INFO(random);
   for (std::int32_t index = 0; index < 3; ++index) {
@@ -271,8 +269,7 @@ TEST_CASE("[tka.append] [tka.shard] cuda: tokens of other shards are passed over
 }
 
 /// More rows than blocks, more sequences than lanes, most of them empty, under a wide bound.
-TEST_CASE("[tka.append] [tka.invariant] cuda: hundreds of sequences of all lengths" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] [tka.invariant] cuda: hundreds of sequences of all lengths") {
   support::random_source random("many");
   INFO(random);
   setting s{};
@@ -295,8 +292,7 @@ TEST_CASE("[tka.append] [tka.invariant] cuda: hundreds of sequences of all lengt
   same_bytes<tka::bf16, tka::form<>>(s, random);
 }
 
-TEST_CASE("[tka.data_error] cuda: what has no place is passed over and reported" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.data_error] cuda: what has no place is passed over and reported") {
   support::random_source random("places");
   INFO(random);
   auto const bit = [](tka::data_error e) { return static_cast<std::uint32_t>(e); };
@@ -320,17 +316,17 @@ TEST_CASE("[tka.data_error] cuda: what has no place is passed over and reported"
   CHECK(tka::append<tka::bf16, reference, paged>(memory.shape(), {}, memory.at(place::host)) ==
         status::ok);
   CHECK(memory.error() == bit(tka::data_error::page_out_of_range));
-  CHECK(tka::append<tka::bf16, tka::cuda, paged>(memory.shape(), {}, there, cuda_test::stream()) ==
-        status::ok);
+  CHECK(tka::append<tka::bf16, tka::cuda, paged>(memory.shape(), {}, there,
+                                                 support::test_stream()) == status::ok);
   CHECK(memory.same());
   auto no_word = there;
   no_word.error = nullptr;
   CHECK(tka::append<tka::bf16, tka::cuda, paged>(memory.shape(), {}, no_word,
-                                                 cuda_test::stream()) == status::ok);
+                                                 support::test_stream()) == status::ok);
   CHECK(memory.same());
 }
 
-TEST_CASE("[tka.data_error] cuda: a bound of no tokens" * doctest::skip(no_gpu())) {
+TEST_CASE("[tka.data_error] cuda: a bound of no tokens") {
   support::random_source random("none");
   INFO(random);
   setting s{};
@@ -342,14 +338,14 @@ TEST_CASE("[tka.data_error] cuda: a bound of no tokens" * doctest::skip(no_gpu()
   CHECK(tka::append<tka::bf16, reference, tka::form<tka::query::ragged>>(none, {}, here) ==
         status::ok);
   CHECK(tka::append<tka::bf16, tka::cuda, tka::form<tka::query::ragged>>(
-            none, {}, there, cuda_test::stream()) == status::ok);
+            none, {}, there, support::test_stream()) == status::ok);
   CHECK(memory.error() == static_cast<std::uint32_t>(tka::data_error::query_range_invalid));
   CHECK(!memory.changed());
   CHECK(memory.same());
 
   call_memory<tka::bf16, tka::form<>> uniform(s, random);
   CHECK(tka::append<tka::bf16, tka::cuda>(none, {}, uniform.at(place::device),
-                                          cuda_test::stream()) == status::ok);
+                                          support::test_stream()) == status::ok);
   CHECK(uniform.same());
 }
 
@@ -394,7 +390,7 @@ void same_index_keys(std::int32_t dim, tka::append_options const& options,
   CHECK(tka::append_index_keys<Precision, reference, Form, Layout>(s, options, at(place::host)) ==
         status::ok);
   CHECK(tka::append_index_keys<Precision, tka::cuda, Form, Layout>(
-            s, options, there, cuda_test::stream()) == status::ok);
+            s, options, there, support::test_stream()) == status::ok);
   CHECK(cache.changed());
   CHECK(cache.same());
   CHECK(key_scales.same());
@@ -402,8 +398,7 @@ void same_index_keys(std::int32_t dim, tka::append_options const& options,
   CHECK(error.same());
 }
 
-TEST_CASE("[tka.append] cuda: index keys, rotated or not, in every layout" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] cuda: index keys, rotated or not, in every layout") {
   support::random_source random("index");
   INFO(random);
   using plain = tka::index_layout::plain;
@@ -424,8 +419,7 @@ TEST_CASE("[tka.append] cuda: index keys, rotated or not, in every layout" *
   }
 }
 
-TEST_CASE("[tka.status] cuda: refuses what the host can know, and writes nothing" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.status] cuda: refuses what the host can know, and writes nothing") {
   support::random_source random("status");
   INFO(random);
   call_memory<tka::bf16, tka::form<>> memory(setting{}, random);
@@ -435,7 +429,7 @@ TEST_CASE("[tka.status] cuda: refuses what the host can know, and writes nothing
     tka::append_options options{};
     auto tensors = there;
     change(shape, options, tensors);
-    return tka::append<tka::bf16, tka::cuda>(shape, options, tensors, cuda_test::stream());
+    return tka::append<tka::bf16, tka::cuda>(shape, options, tensors, support::test_stream());
   };
   CHECK(with([](auto& s, auto&, auto&) { s.batch = 0; }) == status::invalid_shape);
   CHECK(with([](auto& s, auto&, auto&) { s.kv_heads = 0; }) == status::invalid_shape);
@@ -447,8 +441,7 @@ TEST_CASE("[tka.status] cuda: refuses what the host can know, and writes nothing
 }
 
 /// Captured when the sequences were short, replayed when they are long.
-TEST_CASE("[tka.append] cuda: a captured call follows the lengths on the device" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] cuda: a captured call follows the lengths on the device") {
   support::random_source random("capture");
   INFO(random);
   using ragged = tka::form<tka::query::ragged, tka::kv::paged>;
@@ -458,26 +451,26 @@ TEST_CASE("[tka.append] cuda: a captured call follows the lengths on the device"
   auto const there = memory.at(place::device);
   cudaGraph_t graph{};
   cudaGraphExec_t replay{};
-  cuda_test::expect(cudaStreamBeginCapture(cuda_test::stream(), cudaStreamCaptureModeGlobal),
-                    "capture");
-  CHECK(tka::append<tka::fp8, tka::cuda, ragged>(memory.shape(), {}, there, cuda_test::stream()) ==
-        status::ok);
-  cuda_test::expect(cudaStreamEndCapture(cuda_test::stream(), &graph), "capture");
-  cuda_test::expect(cudaGraphInstantiate(&replay, graph, 0), "instantiate");
-  cuda_test::expect(cudaGraphLaunch(replay, cuda_test::stream()), "replay");
+  support::check_cuda(cudaStreamBeginCapture(support::test_stream(), cudaStreamCaptureModeGlobal),
+                      "capture");
+  CHECK(tka::append<tka::fp8, tka::cuda, ragged>(memory.shape(), {}, there,
+                                                 support::test_stream()) == status::ok);
+  support::check_cuda(cudaStreamEndCapture(support::test_stream(), &graph), "capture");
+  support::check_cuda(cudaGraphInstantiate(&replay, graph, 0), "instantiate");
+  support::check_cuda(cudaGraphLaunch(replay, support::test_stream()), "replay");
   CHECK(memory.same());  // no token, no byte
   for (std::size_t i = 0; i < 4; ++i) memory.borders()[i] = s.borders[i];
   memory.borders().send();
   CHECK(tka::append<tka::fp8, reference, ragged>(memory.shape(), {}, memory.at(place::host)) ==
         status::ok);
   CHECK(memory.changed());
-  cuda_test::expect(cudaGraphLaunch(replay, cuda_test::stream()), "replay");
+  support::check_cuda(cudaGraphLaunch(replay, support::test_stream()), "replay");
   CHECK(memory.same());
-  cuda_test::expect(cudaGraphExecDestroy(replay), "destroy");
-  cuda_test::expect(cudaGraphDestroy(graph), "destroy");
+  support::check_cuda(cudaGraphExecDestroy(replay), "destroy");
+  support::check_cuda(cudaGraphDestroy(graph), "destroy");
 }
 
-TEST_CASE("[tka.append] cuda: an error that the host has pending stays" * doctest::skip(no_gpu())) {
+TEST_CASE("[tka.append] cuda: an error that the host has pending stays") {
   support::random_source random("pending");
   INFO(random);
   call_memory<tka::bf16, tka::form<>> memory(setting{}, random);
@@ -485,7 +478,7 @@ TEST_CASE("[tka.append] cuda: an error that the host has pending stays" * doctes
   REQUIRE(cudaMemcpy(nullptr, nullptr, 1, static_cast<cudaMemcpyKind>(77)) != cudaSuccess);
   cudaError_t const pending = cudaPeekAtLastError();
   REQUIRE(pending != cudaSuccess);
-  CHECK(tka::append<tka::bf16, tka::cuda>(memory.shape(), {}, there, cuda_test::stream()) ==
+  CHECK(tka::append<tka::bf16, tka::cuda>(memory.shape(), {}, there, support::test_stream()) ==
         status::ok);
   CHECK(cudaGetLastError() == pending);
   CHECK(tka::append<tka::bf16, reference>(memory.shape(), {}, memory.at(place::host)) ==

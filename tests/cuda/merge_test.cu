@@ -7,6 +7,7 @@
 #include <tka/backend/cuda.cuh>
 #include <tka/merge.hpp>
 
+#include <support/device_memory.cuh>
 #include <support/seed.hpp>
 
 #include <cuda/twin.cuh>
@@ -22,7 +23,6 @@
 
 namespace {
 
-using cuda_test::no_gpu;
 using cuda_test::place;
 using cuda_test::reference;
 using cuda_test::twin;
@@ -119,12 +119,12 @@ void merges_alike(tka::shape const& s, std::int32_t parts, float tolerance,
   auto const there = memory.at(place::device);
   CHECK(tka::merge<Precision, reference>(s, memory.at(place::host)) == status::ok);
   CHECK(memory.changed());
-  CHECK(tka::merge<Precision, tka::cuda>(s, there, cuda_test::stream()) == status::ok);
+  CHECK(tka::merge<Precision, tka::cuda>(s, there, support::test_stream()) == status::ok);
   auto const o = memory.o();
   auto const lse = memory.lse();
   CHECK(memory.near(tolerance));
   // Again: the same bits.
-  CHECK(tka::merge<Precision, tka::cuda>(s, there, cuda_test::stream()) == status::ok);
+  CHECK(tka::merge<Precision, tka::cuda>(s, there, support::test_stream()) == status::ok);
   auto const again = memory.o();
   CHECK(std::memcmp(static_cast<void const*>(o.data()), static_cast<void const*>(again.data()),
                     o.size() * sizeof(o[0])) == 0);
@@ -139,7 +139,7 @@ void merges_alike(tka::shape const& s, std::int32_t parts, float tolerance,
   tka::shape one = s;
   one.batch = 1;
   one.q_heads = 1;
-  CHECK(tka::merge<Precision, tka::cuda>(one, alone, cuda_test::stream()) == status::ok);
+  CHECK(tka::merge<Precision, tka::cuda>(one, alone, support::test_stream()) == status::ok);
   auto const row = memory.o();
   CHECK(std::memcmp(static_cast<void const*>(o.data()), static_cast<void const*>(row.data()),
                     o.size() * sizeof(o[0])) == 0);
@@ -149,8 +149,7 @@ void merges_alike(tka::shape const& s, std::int32_t parts, float tolerance,
 
 TEST_CASE(
     "[tka.merge] [tka.deterministic] [tka.invariant] cuda: as on the CPU, the same bits "
-    "again and alone" *
-    doctest::skip(no_gpu())) {
+    "again and alone") {
   support::random_source random("merge");
   INFO(random);
   tka::shape s{.batch = 3, .q_heads = 5, .q_len = 4, .v_dim = 16};
@@ -166,8 +165,7 @@ TEST_CASE(
   merges_alike<tka::bf16>({.batch = 40, .q_heads = 8, .q_len = 33, .v_dim = 64}, 3, 8e-3f, random);
 }
 
-TEST_CASE("[tka.merge] [tka.empty] cuda: one part that is not empty, or none, bit for bit" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.merge] [tka.empty] cuda: one part that is not empty, or none, bit for bit") {
   support::random_source random("empty");
   INFO(random);
   tka::shape const s{.batch = 2, .q_heads = 3, .q_len = 2, .v_dim = 64};
@@ -182,33 +180,31 @@ TEST_CASE("[tka.merge] [tka.empty] cuda: one part that is not empty, or none, bi
       auto const there = memory.at(place::device);
       CHECK(tka::merge<tka::fp32, reference>(s, memory.at(place::host)) == status::ok);
       CHECK(memory.changed());
-      CHECK(tka::merge<tka::fp32, tka::cuda>(s, there, cuda_test::stream()) == status::ok);
+      CHECK(tka::merge<tka::fp32, tka::cuda>(s, there, support::test_stream()) == status::ok);
       CHECK(memory.same());
     }
   }
 }
 
-TEST_CASE("[tka.merge] cuda: lse may be written over that of a part; no rows, nothing" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.merge] cuda: lse may be written over that of a part; no rows, nothing") {
   support::random_source random("in place");
   INFO(random);
   tka::shape s{.batch = 2, .q_heads = 3, .q_len = 2, .v_dim = 512};
   call_memory<tka::fp32> memory(
       s, 3, random, [](support::random_source& r) { return static_cast<float>(r.normal()); });
   auto t = memory.at(place::device);
-  CHECK(tka::merge<tka::fp32, tka::cuda>(s, t, cuda_test::stream()) == status::ok);
+  CHECK(tka::merge<tka::fp32, tka::cuda>(s, t, support::test_stream()) == status::ok);
   auto const o = memory.o();
   t.lse.data = const_cast<float*>(t.part_lse.data);
-  CHECK(tka::merge<tka::fp32, tka::cuda>(s, t, cuda_test::stream()) == status::ok);
+  CHECK(tka::merge<tka::fp32, tka::cuda>(s, t, support::test_stream()) == status::ok);
   auto const again = memory.o();
   CHECK(o == again);
   s.q_len = 0;
-  CHECK(tka::merge<tka::fp32, tka::cuda>(s, t, cuda_test::stream()) == status::ok);
+  CHECK(tka::merge<tka::fp32, tka::cuda>(s, t, support::test_stream()) == status::ok);
   CHECK(memory.o() == o);
 }
 
-TEST_CASE("[tka.status] cuda: merge refuses what the host can know, and writes nothing" *
-          doctest::skip(no_gpu())) {
+TEST_CASE("[tka.status] cuda: merge refuses what the host can know, and writes nothing") {
   support::random_source random("status");
   INFO(random);
   tka::shape const s{.q_heads = 1, .q_len = 1, .v_dim = 16};
@@ -218,7 +214,7 @@ TEST_CASE("[tka.status] cuda: merge refuses what the host can know, and writes n
     tka::shape shape = s;
     auto tensors = there;
     change(shape, tensors);
-    return tka::merge<tka::fp32, tka::cuda>(shape, tensors, cuda_test::stream());
+    return tka::merge<tka::fp32, tka::cuda>(shape, tensors, support::test_stream());
   };
   CHECK(with([](auto& x, auto&) { x.batch = 0; }) == status::invalid_shape);
   CHECK(with([](auto&, auto& x) { x.parts = -1; }) == status::invalid_shape);
