@@ -43,7 +43,7 @@ class finish_agent {
   /// Count, threshold, and what stands behind the last entry.
   __device__ void write_list_end(row<Problem> const& own) const noexcept {
     location const at = own.query(c_);
-    auto const count = static_cast<std::int32_t>(own.state()[selected_count]);
+    std::int32_t const count = own.entries();
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     for (std::int32_t i = count + thread; i < c_.p.capacity; i += block_threads) {
       if (c_.a.positions) c_.a.positions.at(at.outer, own.scope_head, at.token)[i] = -1;
