@@ -69,7 +69,7 @@ class finish_agent {
 
   /// A warp a head.
   __device__ void write_heads(row<Problem> const& own, head_range const& heads) const noexcept {
-    std::int32_t const parts = static_cast<std::int32_t>(ceil_div(entries_of(c_, own), part_keys));
+    std::int32_t const parts = static_cast<std::int32_t>(ceil_div(own.entries(), part_keys));
     auto const warp = static_cast<std::int32_t>(threadIdx.x / 32);
     for (std::int32_t h = warp; h < heads.count; h += block_warps) {
       write_head(own, heads.first + h, heads.in_selection + h, parts);
