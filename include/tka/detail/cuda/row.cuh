@@ -24,9 +24,15 @@ struct context {
   arguments<Problem> const& a;
   geometry<Problem> g;
   schedule_table table;
-  std::uint32_t* pool;  ///< scratch for rows
+  std::uint32_t* pool;        ///< scratch for rows
+  wave_shares const& shares;  ///< in shared memory
   wave now;
 
+  /// Item n of this block's share of a kind.
+  [[nodiscard]] __device__ item at(count_of kind, std::int64_t n) const noexcept {
+    share const& s = shares[kind];
+    return n == s.begin ? s.first : find_item(table, kind, n);
+  }
   [[nodiscard]] __device__ std::uint32_t* unit_memory(std::int32_t b,
                                                       std::int64_t unit) const noexcept {
     return pool + (table.at(count_of::words, b) + unit * table.per_unit(count_of::words, b) -
@@ -43,8 +49,8 @@ struct unit_place {
 };
 
 template <class Problem>
-[[nodiscard]] __device__ unit_place place_of(context<Problem> const& c, std::int32_t b,
-                                             std::int64_t unit) noexcept {
+[[nodiscard]] __device__ __noinline__ unit_place place_of(context<Problem> const& c, std::int32_t b,
+                                                          std::int64_t unit) noexcept {
   sequence_entry const& e = c.table.entries[b];
   auto const tile = static_cast<std::int32_t>(unit % e.token_tiles);
   auto const rest = static_cast<std::int32_t>(unit / e.token_tiles);
@@ -55,6 +61,16 @@ template <class Problem>
   u.first_token = tile * e.tokens;
   u.tokens = smaller(e.tokens, e.of.queries - u.first_token);
   return u;
+}
+
+/// The position in the whole sequence of a local index; the division is out of line.
+[[nodiscard]] __device__ __noinline__ inline std::int64_t position_in_shards(
+    shard const& s, std::int32_t local) noexcept {
+  return position_of(s, local);
+}
+[[nodiscard]] __device__ inline std::int64_t global_position(shard const& s,
+                                                             std::int32_t local) noexcept {
+  return s.count == 1 ? local : position_in_shards(s, local);
 }
 
 /// Visible keys of a row, counted without the gap: compact index c is local index c, or c + gap.
@@ -88,8 +104,9 @@ struct row {
   std::int32_t scope_head;  ///< over all heads of the scope
   bool exists;              ///< false: behind the last token, or head, of its unit
 
-  __device__ row(context<Problem> const& c, std::int32_t b, std::int64_t unit,
-                 std::int32_t r) noexcept {
+  /// Not inlined, like all that is done once an item: code that runs once is paid by its length.
+  __device__ __noinline__ row(context<Problem> const& c, std::int32_t b, std::int64_t unit,
+                              std::int32_t r) noexcept {
     entry = &c.table.entries[b];
     unit_place const u = place_of<Problem>(c, b, unit);
     at = layout_of<Problem>(c.p, entry->extent);
@@ -102,7 +119,8 @@ struct row {
     scope_head = geometry<Problem>::heads_are_units ? u.head * c.g.heads + head : u.head;
   }
 
-  [[nodiscard]] __device__ compact_range range(context<Problem> const& c) const noexcept {
+  [[nodiscard]] __device__ __noinline__ compact_range
+  range(context<Problem> const& c) const noexcept {
     return {range_of<Problem>(c.p, c.a, entry->of, token)};
   }
   [[nodiscard]] __device__ location query(context<Problem> const& c) const noexcept {

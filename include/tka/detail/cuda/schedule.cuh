@@ -18,15 +18,15 @@ namespace tka::inline TKA_ABI::detail::cuda {
 
 /// What is counted over all units, in order. Items of a kind are shared out among the blocks.
 enum class count_of : int {
-  units,
-  words,    ///< of scratch
   tiles,    ///< key tiles of units
   chunks,   ///< chunks of rows
   attends,  ///< parts of lists x blocks of heads
   rows,     ///< rows x blocks of heads
-  kinds
+  units,
+  words  ///< of scratch
 };
-inline constexpr int kinds = static_cast<int>(count_of::kinds);
+inline constexpr int kinds = 6;
+inline constexpr int item_kinds = 4;  ///< those whose items are shared out
 
 /// One sequence of the schedule.
 struct sequence_entry {
@@ -42,17 +42,19 @@ struct sequence_entry {
 struct schedule_table {
   sequence_entry* entries;   ///< [batch]
   std::int64_t* begin;       ///< [kinds][batch + 1]
-  std::int64_t* unit_words;  ///< the largest unit
+  std::int64_t* unit_words;  ///< of the largest unit
+  std::int64_t* longest;     ///< visible keys of a row, at most
   std::int32_t batch;
 
   [[nodiscard]] TKA_HOST_DEVICE static std::int64_t words(std::int32_t batch) noexcept {
     std::int64_t const entry = sizeof(sequence_entry) / 4;
-    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 1), 32);
+    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2), 32);
   }
   TKA_HOST_DEVICE schedule_table(void* memory, std::int32_t n) noexcept : batch(n) {
     entries = static_cast<sequence_entry*>(memory);
     begin = reinterpret_cast<std::int64_t*>(entries + n);
     unit_words = begin + kinds * (n + 1);
+    longest = unit_words + 1;
   }
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t& at(count_of kind, std::int32_t b) const noexcept {
     return begin[static_cast<int>(kind) * (batch + 1) + b];
@@ -72,8 +74,9 @@ struct item {
 };
 
 /// The sequence in which item `n` of a kind lies. All lanes of the warp ask together.
-[[nodiscard]] __device__ inline std::int32_t find_sequence(schedule_table const& t, count_of kind,
-                                                           std::int64_t n) noexcept {
+[[nodiscard]] __device__ __noinline__ inline std::int32_t find_sequence(schedule_table const& t,
+                                                                        count_of kind,
+                                                                        std::int64_t n) noexcept {
   // Each step looks at 32 places: the last whose begin is <= n.
   auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
   std::int32_t low = 0;
@@ -91,8 +94,8 @@ struct item {
   return low;
 }
 
-[[nodiscard]] __device__ inline item find_item(schedule_table const& t, count_of kind,
-                                               std::int64_t n) noexcept {
+[[nodiscard]] __device__ __noinline__ inline item find_item(schedule_table const& t, count_of kind,
+                                                            std::int64_t n) noexcept {
   std::int32_t const b = find_sequence(t, kind, n);
   std::int64_t const inside = n - t.at(kind, b);
   std::int64_t const each = t.per_unit(kind, b);
@@ -127,14 +130,33 @@ struct wave {
 struct share {
   std::int64_t begin;
   std::int64_t end;
+  std::int64_t all;  ///< items of the wave
+  item first;
 };
-[[nodiscard]] __device__ inline share share_of(schedule_table const& t, count_of kind,
-                                               wave const& w) noexcept {
-  std::int64_t const from = items_before(t, kind, w.first_unit);
-  std::int64_t const all = items_before(t, kind, w.last_unit) - from;
-  auto const block = std::int64_t{blockIdx.x};
-  auto const blocks = std::int64_t{gridDim.x};
-  return {from + all * block / blocks, from + all * (block + 1) / blocks};
-}
+
+/// The shares of all kinds, found once a wave: each is a chain of dependent reads, and a barrier
+/// over the grid empties the first-level cache. In shared memory; a warp a kind.
+struct wave_shares {
+  share of[item_kinds];
+
+  __device__ void find(schedule_table const& t, wave const& w) noexcept {
+    auto const warp = static_cast<int>(threadIdx.x / 32);
+    __syncthreads();  // the last wave is done with them
+    if (warp < item_kinds) {
+      auto const kind = static_cast<count_of>(warp);
+      std::int64_t const from = items_before(t, kind, w.first_unit);
+      std::int64_t const all = items_before(t, kind, w.last_unit) - from;
+      auto const block = std::int64_t{blockIdx.x};
+      auto const blocks = std::int64_t{gridDim.x};
+      share s{from + all * block / blocks, from + all * (block + 1) / blocks, all, {}};
+      if (s.begin < s.end) s.first = find_item(t, kind, s.begin);
+      if (threadIdx.x % 32 == 0) of[warp] = s;
+    }
+    __syncthreads();
+  }
+  [[nodiscard]] __device__ share const& operator[](count_of kind) const noexcept {
+    return of[static_cast<int>(kind)];
+  }
+};
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

@@ -33,13 +33,17 @@ inline constexpr int slice_size = tile_keys * slice_bytes;
 inline constexpr int most_stages = 3;
 inline constexpr int least_stages = 2;
 
-/// Score rows (query heads x tokens) that share one pass over the keys.
+/// Score rows (query heads x tokens) that share one pass over the keys; code exists for each.
 inline constexpr int most_rows = 64;
+inline constexpr int some_rows = 32;
+inline constexpr int few_rows = 8;
 /// Shared memory for those rows of q.
-inline constexpr int query_bytes = 26 * 1024;
+inline constexpr int query_bytes = 25 * 1024;
 
 /// Keys of a row that one block looks at when it selects.
 inline constexpr int chunk_keys = 4096;
+/// Longest row that one block selects on its own.
+inline constexpr int most_keys_of_a_block = 1 << 17;
 /// Query heads with one selection that are attended together.
 inline constexpr int attend_heads = 16;
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/block/find_bin.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/detail/shared/sequence.hpp>
@@ -84,7 +85,8 @@ struct geometry {
       std::int32_t dim) noexcept {
     constexpr bool full = std::is_same_v<typename scored<Problem>::query, float>;
     std::int32_t const row = dim * (full ? 4 : 2) + 16;
-    return smaller(most_rows, query_bytes / row / 8 * 8);
+    std::int32_t const fit = query_bytes / row;
+    return fit >= most_rows ? most_rows : fit >= some_rows ? some_rows : few_rows;
   }
   /// Units of one tile of tokens.
   [[nodiscard]] TKA_HOST_DEVICE std::int32_t units_of_tile() const noexcept {
@@ -122,9 +124,6 @@ template <class Problem>
   auto const blocks = static_cast<std::int32_t>(ceil_div(s.group(), attend_heads));
   return Problem::per_kv_group ? blocks : blocks * s.kv_heads;
 }
-
-inline constexpr int digit_bits[3] = {11, 11, 10};
-inline constexpr int histogram_words = 2048 + 2048 + 1024;
 
 /// Words that a row keeps beside its scores.
 enum row_word : int {

@@ -60,12 +60,28 @@ class attend_agent {
   using sums_type = value_sums<C, values_type, scaled>;
 
  public:
+  /// Tiles that are located at a time: the one attended, those that copies reach, and the next. A
+  /// buffer may hold a whole tile of values, but at most half a tile of those that are widened.
+  static constexpr int located_tiles = sums_type::widens ? 3 : 4;
+  /// Only scales need the place of a key beside its rows.
+  static constexpr bool keeps_places =
+      std::is_same_v<typename Problem::cache_layout, layout::scaled>;
+  /// MLA's values are the front of its keys.
+  static constexpr bool own_key_rows =
+      !knows_scores && !std::is_same_v<typename Problem::cache_layout, layout::mla_656>;
+  /// Keys of a list: addresses are found once a key, not once a copy. Null: there is no key.
+  struct located_tile {
+    char const* value[tile_keys];
+    char const* key[own_key_rows ? tile_keys : 1];
+    float score[knows_scores ? tile_keys : 1];
+    place at[keeps_places ? tile_keys : 1];
+  };
   struct memory_type {
     alignas(16) char q[attend_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
     alignas(16) char wide[sums_type::widens ? slice_size : 16];
     alignas(16) probabilities<C, scaled> p;
-    float score[attend_heads][tile_keys + 4];
-    location where[tile_keys];
+    float score[knows_scores ? 1 : attend_heads][tile_keys + 2];
+    located_tile located[located_tiles];
     softmax_sums sums[attend_heads];
     float factor[attend_heads];
     float scale[scaled ? most_value_blocks : 1][tile_keys];  ///< of values
@@ -82,50 +98,149 @@ class attend_agent {
         memory_(reinterpret_cast<memory_type*>(memory + stages * slice_size)) {}
 
   __device__ void run() noexcept {
-    share const s = share_of(c_.table, count_of::attends, c_.now);
+    share const s = c_.shares[count_of::attends];
     std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
-    for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = find_item(c_.table, count_of::attends, n);
+    for (std::int64_t n = s.begin; n < s.end;) {
+      item const at = c_.at(count_of::attends, n);
       std::int32_t const parts = c_.table.entries[at.b].extent.parts;
       auto const part = static_cast<std::int32_t>(at.rest % parts);
+      auto const count = static_cast<std::int32_t>(smaller<std::int64_t>(parts - part, s.end - n));
+      n += count;
       std::int64_t const rest = at.rest / parts;
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(rest / blocks)};
       if (!own.exists) continue;
       std::int32_t const first = part * part_keys;
-      std::int32_t const last = smaller(first + part_keys, own.entries());
+      std::int32_t const last = smaller(first + count * part_keys, own.entries());
       if (first >= last) continue;
-      attend(own, heads_of(c_, own.scope_head, static_cast<std::int32_t>(rest % blocks)), part,
-             first, last);
+      attend(own, heads_of(c_, own.scope_head, static_cast<std::int32_t>(rest % blocks)), first,
+             last);
     }
   }
 
  private:
-  __device__ void attend(row<Problem> const& own, head_range const& heads, std::int32_t part,
-                         std::int32_t first, std::int32_t last) noexcept {
-    auto const thread = static_cast<int>(threadIdx.x);
+  /// Entries [first, last) of a list, `first` at the begin of a part. Rows of keys and values pass
+  /// through the ring in one stream, across tiles and parts.
+  __device__ void attend(row<Problem> const& own, head_range const& heads, std::int32_t first,
+                         std::int32_t last) noexcept {
+    keys_type const keys = attention_keys<Problem>(c_.p, c_.a, heads.kv_head);
+    values_type const values = attention_values<Problem>(c_.p, c_.a, heads.kv_head);
+    row_scales const key_scales = scales_of_keys<Problem>(c_.a, heads.kv_head);
+    row_scales const value_scales = scales_of_values<Problem>(c_.a, heads.kv_head);
+    one_value_scale_ = value_scales.one_a_row();
     query_rows<C> const q{memory_->q, c_.p.shape.qk_dim};
     __syncthreads();  // the last item is done with its memory
     if constexpr (!knows_scores) {
       location const at = own.query(c_);
-      q.fill(heads.count, [&](int h) { return c_.a.q.at(at.outer, heads.first + h, at.token); });
+      q.fill(heads.count, attend_heads,
+             [&](int h) { return c_.a.q.at(at.outer, heads.first + h, at.token); });
     }
+    auto const tiles = static_cast<int>(ceil_div(last - first, tile_keys));
+    for (int t = 0; t < located_tiles - 1; ++t) find_keys(own, keys, values, t, first, last);
+    __syncthreads();
+
+    // The steps of a tile: slices of keys, then buffers of values.
+    int const key_steps = knows_scores ? 0 : keys.slices();
+    int const log_together = log_keys_of_buffer(values, sums_type::widens);
+    int const together = 1 << log_together;
+    int const value_steps = tile_keys >> log_together;
+    int next_tile = 0;
+    int next_step = 0;
+    auto const issue = [&] {
+      if (next_tile < tiles) {
+        located_tile const& from = memory_->located[next_tile % located_tiles];
+        if (next_step < key_steps) {
+          copy_keys(keys, from, next_step);
+        } else {
+          copy_values(values, from, (next_step - key_steps) << log_together, log_together);
+        }
+        if (++next_step == key_steps + value_steps) {
+          next_step = 0;
+          ++next_tile;
+        }
+      }
+      ring_.commit();
+    };
+    for (int i = 0; i < ring_.ahead(); ++i) issue();
+
+    sums_type sums;
+    for (int t = 0; t < tiles; ++t) {
+      bool const begins = t * tile_keys % part_keys == 0;
+      bool const ends = (t + 1) * tile_keys % part_keys == 0 || t + 1 == tiles;
+      std::int32_t const entry = first + t * tile_keys;
+      located_tile const& now = memory_->located[t % located_tiles];
+      if (begins) {
+        clear_sums();
+        sums.clear();
+      }
+      // Its place is free: every copy of tile t - 1 has been issued before this tile's first step.
+      find_keys(own, keys, values, t + located_tiles - 1, first, last);
+      if constexpr (!knows_scores) {
+        key_products<C, keys_type, scaled, attend_heads / 8> products;
+        products.clear();
+        for (int s = 0; s < key_steps; ++s) {
+          char const* const buffer = ring_.advance();
+          issue();
+          products.add(
+              buffer, s, keys, q, heads.count, key_scales.one_a_row(), [&](int key, int block) {
+                char const* const row = key_row(now, key);
+                return row == nullptr ? 0.0f : key_scales.of(row, place_of(now, key), block);
+              });
+        }
+        products.each(heads.count, [&](int h, int key, float s) { memory_->score[h][key] = s; });
+      }
+      __syncthreads();
+      if constexpr (scaled) load_scales(values, value_scales, now);
+      add_softmax(heads, now);
+      for (int s = 0; s < value_steps; ++s) {
+        char const* const buffer = ring_.advance();
+        issue();
+        if (s == 0 && !begins) rescale(sums);
+        add_values(buffer, s * together, together, values, heads, sums);
+      }
+      __syncthreads();
+      if (ends) write_part(own, heads, entry / part_keys, sums);
+    }
+    ring_.drain();
+  }
+
+  __device__ void clear_sums() noexcept {
+    auto const thread = static_cast<int>(threadIdx.x);
     if (thread < attend_heads) {
       memory_->sums[thread] = {};
       memory_->factor[thread] = 1.0f;
     }
     if (thread < most_value_blocks) memory_->reference[thread] = 0.0f;
-    sums_type sums;
-    sums.clear();
-    for (std::int32_t e = first; e < last; e += tile_keys) {
-      __syncthreads();
-      tile(own, heads, q, e, smaller(tile_keys, last - e), sums);
+  }
+
+  __device__ void rescale(sums_type& sums) noexcept {
+    sums.rescale(c_.p.shape.v_dim, [&](int h, int block) {
+      float const f = memory_->factor[h];
+      return scaled && sizeof(C) == 2 ? f * memory_->block_factor[one_value_scale_ ? 0 : block] : f;
+    });
+  }
+
+  __device__ void add_values(char const* buffer, int at, int together, values_type const& values,
+                             head_range const& heads, sums_type& sums) noexcept {
+    if constexpr (std::is_same_v<C, float>) {
+      sums.add(buffer, together, at, values, heads.count, memory_->p, [&](int key, int block) {
+        return memory_->scale[one_value_scale_ ? 0 : block][key];
+      });
+    } else {
+      sums.add(buffer, memory_->wide, together, at, values, heads.count, memory_->p,
+               one_value_scale_);
     }
+  }
+
+  __device__ void write_part(row<Problem> const& own, head_range const& heads, std::int32_t part,
+                             sums_type& sums) noexcept {
     float* const out = own.part(c_.p, part, heads.in_selection);
     int const pitch = c_.p.shape.v_dim + 4;
     sums.each(c_.p.shape.v_dim, heads.count, [&](int d, int h, float sum) {
-      float const unit = scaled && sizeof(C) == 2 ? memory_->reference[scale_copy(d)] : 1.0f;
+      int const copy = one_value_scale_ ? 0 : d / scale_block;
+      float const unit = scaled && sizeof(C) == 2 ? memory_->reference[copy] : 1.0f;
       out[h * pitch + d] = sum * unit;
     });
+    auto const thread = static_cast<int>(threadIdx.x);
     if (thread < heads.count) {
       softmax_sums const s = memory_->sums[thread];
       float* const end = out + thread * pitch + c_.p.shape.v_dim;
@@ -133,156 +248,116 @@ class attend_agent {
       end[1] = s.sum;
       end[2] = s.weighted;
     }
+    __syncthreads();  // the next part begins with other sums
   }
 
-  [[nodiscard]] __device__ int scale_copy(int d) const noexcept {
-    return one_value_scale_ ? 0 : d / scale_block;
-  }
-
-  __device__ void tile(row<Problem> const& own, head_range const& heads, query_rows<C> const& q,
-                       std::int32_t first, std::int32_t count, sums_type& sums) noexcept {
-    keys_type const keys = attention_keys<Problem>(c_.p, c_.a, heads.kv_head);
-    values_type const values = attention_values<Problem>(c_.p, c_.a, heads.kv_head);
-    row_scales const key_scales = scales_of_keys<Problem>(c_.a, heads.kv_head);
-    row_scales const value_scales = scales_of_values<Problem>(c_.a, heads.kv_head);
-    one_value_scale_ = value_scales.one_a_row();
-    find_keys(own, first, count);
-    __syncthreads();
-    if constexpr (scaled) load_scales(values, value_scales);
-
-    // Slices of keys, then buffers of values, through one ring.
-    int const key_steps = knows_scores ? 0 : keys.slices();
-    int const together = keys_of_buffer(values, sums_type::widens);
-    int const steps = key_steps + (count + together - 1) / together;
-    int next = 0;
-    auto const issue = [&] {
-      if (next < key_steps) {
-        copy_keys(keys, next);
-      } else if (next < steps) {
-        copy_values(values, (next - key_steps) * together, together);
-      }
-      ++next;
-      ring_.commit();
-    };
-    for (int i = 0; i < ring_.ahead(); ++i) issue();
-    if constexpr (!knows_scores) {
-      key_products<C, keys_type, scaled, attend_heads / 8> products;
-      products.clear();
-      for (int s = 0; s < key_steps; ++s) {
-        char const* const buffer = ring_.advance();
-        issue();
-        products.add(buffer, s, keys, q, heads.count, key_scales.one_a_row(),
-                     [&](int key, int block) {
-                       location const l = memory_->where[key];
-                       return l.outer < 0 ? 0.0f : key_scales.of(keys.at(l), l, block);
-                     });
-      }
-      products.each(heads.count, [&](int h, int key, float s) { memory_->score[h][key] = s; });
-    } else if (threadIdx.x < tile_keys) {
-      auto const key = static_cast<std::int32_t>(threadIdx.x);
-      memory_->score[0][key] = key < count ? from_ordered(own.key()[first + key]) : 0.0f;
-    }
-    __syncthreads();
-    add_softmax(heads);
-    __syncthreads();
-    sums.rescale(c_.p.shape.v_dim, [&](int h, int block) {
-      float const f = memory_->factor[h];
-      return scaled && sizeof(C) == 2 ? f * memory_->block_factor[one_value_scale_ ? 0 : block] : f;
-    });
-    for (int s = key_steps; s < steps; ++s) {
-      char const* const buffer = ring_.advance();
-      issue();
-      int const at = (s - key_steps) * together;
-      if constexpr (std::is_same_v<C, float>) {
-        sums.add(buffer, together, at, values, heads.count, memory_->p, [&](int key, int block) {
-          return memory_->scale[one_value_scale_ ? 0 : block][key];
-        });
-      } else {
-        sums.add(buffer, memory_->wide, together, at, values, heads.count, memory_->p,
-                 one_value_scale_);
-      }
-    }
-    ring_.drain();
-  }
-
-  /// Where the keys of this tile's entries lie.
-  __device__ void find_keys(row<Problem> const& own, std::int32_t first,
-                            std::int32_t count) noexcept {
+  /// The rows of the keys of tile `t` of the entries [first, last).
+  __device__ void find_keys(row<Problem> const& own, keys_type const& keys,
+                            values_type const& values, int t, std::int32_t first,
+                            std::int32_t last) noexcept {
     auto const key = static_cast<std::int32_t>(threadIdx.x);
     if (key >= tile_keys) return;
+    std::int32_t const entry = first + t * tile_keys + key;
     location l{-1, 0};
-    if (key < count) {
-      l = Problem::kv_source::locate(c_.a.kv, own.entry->of.b, own.index()[first + key],
+    if (entry < last) {
+      l = Problem::kv_source::locate(c_.a.kv, own.entry->of.b, own.index()[entry],
                                      c_.p.shape.page_size);
     }
-    memory_->where[key] = l;
+    located_tile& out = memory_->located[t % located_tiles];
+    out.value[key] = l.outer < 0 ? nullptr : values.at(l);
+    if constexpr (knows_scores) {
+      out.score[key] = entry < last ? from_ordered(own.key()[entry]) : 0.0f;
+    }
+    if constexpr (own_key_rows) out.key[key] = l.outer < 0 ? nullptr : keys.at(l);
+    if constexpr (keeps_places) {
+      out.at[key] = {static_cast<std::int32_t>(l.outer), static_cast<std::int32_t>(l.token)};
+    }
+  }
+  [[nodiscard]] __device__ static char const* key_row(located_tile const& tile, int key) noexcept {
+    if constexpr (own_key_rows) return tile.key[key];
+    return tile.value[key];
+  }
+  [[nodiscard]] __device__ static location place_of(located_tile const& tile, int key) noexcept {
+    if constexpr (keeps_places) return {tile.at[key].outer, tile.at[key].token};
+    return {0, 0};
   }
 
-  __device__ void copy_keys(keys_type const& keys, int slice) noexcept {
+  __device__ void copy_keys(keys_type const& keys, located_tile const& from, int slice) noexcept {
     auto const line = static_cast<int>(threadIdx.x / 8);
 #pragma unroll
     for (int i = 0; i < tile_keys / 32; ++i) {
-      location const l = memory_->where[line + 32 * i];
       copy_line<true>(ring_.next(), line + 32 * i, static_cast<int>(threadIdx.x % 8),
-                      l.outer < 0 ? nullptr : keys.at(l), keys.offset(slice), keys.bytes(slice));
+                      key_row(from, line + 32 * i), keys.offset(slice), keys.bytes(slice));
     }
   }
-  __device__ void copy_values(values_type const& values, int first, int together) noexcept {
-    int const lines = together * values.slices();
+  __device__ void copy_values(values_type const& values, located_tile const& from, int first,
+                              int log_together) noexcept {
+    int const lines = values.slices() << log_together;
+    int const last_key = (1 << log_together) - 1;
     for (int line = static_cast<int>(threadIdx.x / 8); line < lines; line += block_threads / 8) {
-      int const slice = line / together;
-      location const l = memory_->where[first + line % together];
+      int const slice = line >> log_together;
       copy_line<true>(ring_.next(), line, static_cast<int>(threadIdx.x % 8),
-                      l.outer < 0 ? nullptr : values.at(l), values.offset(slice),
+                      from.value[first + (line & last_key)], values.offset(slice),
                       values.bytes(slice));
     }
   }
 
   /// Scales of the values of this tile, and what they are referred to: products of probabilities
   /// and scales must fit a 16-bit type.
-  __device__ void load_scales(values_type const& values, row_scales const& scales) noexcept {
+  __device__ void load_scales(values_type const& values, row_scales const& scales,
+                              located_tile const& now) noexcept {
     int const blocks = one_value_scale_ ? 1 : (values.dim + scale_block - 1) / scale_block;
     for (int n = static_cast<int>(threadIdx.x); n < blocks * tile_keys; n += block_threads) {
-      location const l = memory_->where[n % tile_keys];
-      memory_->scale[n / tile_keys][n % tile_keys] =
-          l.outer < 0 ? 0.0f : scales.of(values.at(l), l, n / tile_keys);
+      int const key = n % tile_keys;
+      memory_->scale[n / tile_keys][key] =
+          now.value[key] == nullptr ? 0.0f
+                                    : scales.of(now.value[key], place_of(now, key), n / tile_keys);
     }
     __syncthreads();
     auto const warp = static_cast<int>(threadIdx.x / 32);
     auto const lane = static_cast<int>(threadIdx.x % 32);
-    if (warp >= blocks) return;
-    float most = 0.0f;
-    for (int key = lane; key < tile_keys; key += 32) most = fmaxf(most, memory_->scale[warp][key]);
-    most = fmaxf(warp_max(most), memory_->reference[warp]);
-    __syncwarp();
-    if (lane == 0) {
-      float const before = memory_->reference[warp];
-      memory_->block_factor[warp] = most > 0.0f ? before / most : 1.0f;
-      memory_->reference[warp] = most;
+    if (warp < blocks) {
+      float most = 0.0f;
+      for (int key = lane; key < tile_keys; key += 32) {
+        most = fmaxf(most, memory_->scale[warp][key]);
+      }
+      most = fmaxf(warp_max(most), memory_->reference[warp]);
+      __syncwarp();
+      if (lane == 0) {
+        float const before = memory_->reference[warp];
+        memory_->block_factor[warp] = most > 0.0f ? before / most : 1.0f;
+        memory_->reference[warp] = most;
+      }
     }
+    __syncthreads();
   }
 
   /// Turns the scores of this tile into probabilities against the largest logit so far.
-  __device__ void add_softmax(head_range const& heads) noexcept {
+  __device__ void add_softmax(head_range const& heads, located_tile const& now) noexcept {
     auto const warp = static_cast<int>(threadIdx.x / 32);
     auto const lane = static_cast<int>(threadIdx.x % 32);
     for (int h = warp; h < attend_heads; h += block_warps) {
       float x[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-      if (h < heads.count) add_head(h, lane, x);
+      if (h < heads.count) add_head(h, lane, now, x);
 #pragma unroll
       for (int n = 0; n < 4; ++n) put(h, lane + 32 * n, x[n]);
     }
   }
 
-  __device__ void add_head(int h, int lane, float (&x)[4]) noexcept {
+  __device__ void add_head(int h, int lane, located_tile const& now, float (&x)[4]) noexcept {
     softmax_sums sums = memory_->sums[h];
     float most = sums.max;
     bool nan = false;
 #pragma unroll
     for (int n = 0; n < 4; ++n) {
       int const key = lane + 32 * n;
-      x[n] = memory_->where[key].outer < 0 ? minus_infinity()
-                                           : to_logit(c_.p.options, memory_->score[h][key]);
+      float score = 0.0f;
+      if constexpr (knows_scores) {
+        score = now.score[key];
+      } else {
+        score = memory_->score[h][key];
+      }
+      x[n] = now.value[key] == nullptr ? minus_infinity() : to_logit(c_.p.options, score);
       most = fmaxf(most, x[n]);
       nan |= x[n] != x[n];
     }

@@ -27,9 +27,9 @@ class bucket_agent {
   __device__ explicit bucket_agent(context<Problem> const& c) noexcept : c_(c) {}
 
   __device__ void run() noexcept {
-    share const s = share_of(c_.table, count_of::chunks, c_.now);
+    share const s = c_.shares[count_of::chunks];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = find_item(c_.table, count_of::chunks, n);
+      item const at = c_.at(count_of::chunks, n);
       std::int32_t const chunks = c_.table.entries[at.b].extent.chunks;
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / chunks)};
       if (!own.exists) continue;

@@ -51,9 +51,9 @@ class combine_agent {
   /// First: lse of each head of each row.
   __device__ void measure() noexcept {
     std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c_.p.shape) : 1;
-    share const s = share_of(c_.table, count_of::rows, c_.now);
+    share const s = c_.shares[count_of::rows];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = find_item(c_.table, count_of::rows, n);
+      item const at = c_.at(count_of::rows, n);
       if (at.rest % blocks != 0) continue;
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
       if (!own.exists) continue;
@@ -67,9 +67,9 @@ class combine_agent {
 
   /// Then: the sum of the heads' probabilities; a key that every head excludes stays excluded.
   __device__ void combine() noexcept {
-    share const s = share_of(c_.table, count_of::chunks, c_.now);
+    share const s = c_.shares[count_of::chunks];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = find_item(c_.table, count_of::chunks, n);
+      item const at = c_.at(count_of::chunks, n);
       std::int32_t const chunks = c_.table.entries[at.b].extent.chunks;
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / chunks)};
       if (!own.exists) continue;

@@ -24,18 +24,24 @@ class finish_agent {
  public:
   __device__ explicit finish_agent(context<Problem> const& c) noexcept : c_(c) {}
 
+  /// A warp an item: a row, or one block of its heads.
   __device__ void run() noexcept {
     std::int32_t const blocks = Problem::attends ? attend_blocks<Problem>(c_.p.shape) : 1;
-    share const s = share_of(c_.table, count_of::rows, c_.now);
-    for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = find_item(c_.table, count_of::rows, n);
+    share const s = c_.shares[count_of::rows];
+    for (std::int64_t n = s.begin + threadIdx.x / 32; n < s.end; n += block_warps) {
+      item const at = c_.at(count_of::rows, n);
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
       if (!own.exists) continue;
       auto const block = static_cast<std::int32_t>(at.rest % blocks);
       if constexpr (Problem::selects) {
         if (block == 0) write_list_end(own);
       }
-      if constexpr (Problem::attends) write_heads(own, heads_of(c_, own.scope_head, block));
+      if constexpr (Problem::attends) {
+        head_range const heads = heads_of(c_, own.scope_head, block);
+        for (std::int32_t h = 0; h < heads.count; ++h) {
+          write_head(own, heads.first + h, heads.in_selection + h);
+        }
+      }
     }
   }
 
@@ -44,12 +50,16 @@ class finish_agent {
   __device__ void write_list_end(row<Problem> const& own) const noexcept {
     location const at = own.query(c_);
     std::int32_t const count = own.entries();
-    auto const thread = static_cast<std::int32_t>(threadIdx.x);
-    for (std::int32_t i = count + thread; i < c_.p.capacity; i += block_threads) {
-      if (c_.a.positions) c_.a.positions.at(at.outer, own.scope_head, at.token)[i] = -1;
-      if (c_.a.scores) c_.a.scores.at(at.outer, own.scope_head, at.token)[i] = minus_infinity();
+    auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
+    if (c_.a.positions) {
+      std::int32_t* const out = c_.a.positions.at(at.outer, own.scope_head, at.token);
+      for (std::int32_t i = count + lane; i < c_.p.capacity; i += 32) out[i] = -1;
     }
-    if (thread > 0) return;
+    if (c_.a.scores) {
+      float* const out = c_.a.scores.at(at.outer, own.scope_head, at.token);
+      for (std::int32_t i = count + lane; i < c_.p.capacity; i += 32) out[i] = minus_infinity();
+    }
+    if (lane > 0) return;
     if (c_.a.count) *c_.a.count.at(at.outer, own.scope_head, at.token) = count;
     std::uint64_t const last = *reinterpret_cast<std::uint64_t const*>(own.state() + last_kept);
     bool const none = last == ~std::uint64_t{0};
@@ -61,44 +71,59 @@ class finish_agent {
     }
     if (c_.a.threshold_position) {
       auto const local =
-          static_cast<std::int64_t>(0x7fffffffu - static_cast<std::uint32_t>(last & 0xffffffffu));
+          static_cast<std::int32_t>(0x7fffffffu - static_cast<std::uint32_t>(last & 0xffffffffu));
       *c_.a.threshold_position.at(at.outer, own.scope_head, at.token) =
-          none ? -1 : static_cast<std::int32_t>(position_of(c_.p.options.shard, local));
+          none ? -1 : static_cast<std::int32_t>(global_position(c_.p.options.shard, local));
     }
   }
 
-  /// A warp a head.
-  __device__ void write_heads(row<Problem> const& own, head_range const& heads) const noexcept {
-    std::int32_t const parts = static_cast<std::int32_t>(ceil_div(own.entries(), part_keys));
-    auto const warp = static_cast<std::int32_t>(threadIdx.x / 32);
-    for (std::int32_t h = warp; h < heads.count; h += block_warps) {
-      write_head(own, heads.first + h, heads.in_selection + h, parts);
-    }
-  }
-
-  __device__ void write_head(row<Problem> const& own, std::int32_t head, std::int32_t in_selection,
-                             std::int32_t parts) const noexcept {
+  /// Parts in order, 32 at a time: a lane knows the sums of one.
+  __device__ void write_head(row<Problem> const& own, std::int32_t head,
+                             std::int32_t in_selection) const noexcept {
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int32_t const v_dim = c_.p.shape.v_dim;
-    softmax_sums all{};
-    for (std::int32_t i = 0; i < parts; ++i) {
+    auto const parts = static_cast<std::int32_t>(ceil_div(own.entries(), part_keys));
+    auto const sums_of = [&](std::int32_t i) {
+      if (i >= parts) return softmax_sums{};
       float const* const end = own.part(c_.p, i, in_selection) + v_dim;
-      all.merge({end[0], end[1], end[2]});
+      return softmax_sums{end[0], end[1], end[2]};
+    };
+    softmax_sums all{};
+    for (std::int32_t first = 0; first < parts; first += 32) {
+      softmax_sums const own_part = sums_of(first + lane);
+      for (std::int32_t i = 0; i < smaller(32, parts - first); ++i) {
+        all.merge({__shfl_sync(0xffffffffu, own_part.max, i),
+                   __shfl_sync(0xffffffffu, own_part.sum, i),
+                   __shfl_sync(0xffffffffu, own_part.weighted, i)});
+      }
     }
     float const scale = output_scale(all, head);
     location const at = own.query(c_);
     auto* const out = c_.a.o.at(at.outer, head, at.token);
-    using output_type = typename Problem::precision::output_type;
-    for (std::int32_t d = lane; d < v_dim; d += 32) {
-      float sum = 0.0f;
-      for (std::int32_t i = 0; i < parts; ++i) {
-        float const* const part = own.part(c_.p, i, in_selection);
+    constexpr int own_dims = 4;  // of a lane at a time
+    for (std::int32_t from = 0; from < v_dim; from += 32 * own_dims) {
+      float sum[own_dims] = {};
+      for (std::int32_t first = 0; first < parts; first += 32) {
+        softmax_sums const own_part = sums_of(first + lane);
         // A part without keys has sum 0, and what stands in it does not matter.
-        if (part[v_dim + 1] == 0.0f) continue;
-        float const weight = expf(part[v_dim] - all.max);
-        if (weight != 0.0f) sum = __fmaf_rn(weight, part[d], sum);
+        float const own_weight = own_part.empty() ? 0.0f : expf(own_part.max - all.max);
+        for (std::int32_t i = 0; i < smaller(32, parts - first); ++i) {
+          float const weight = __shfl_sync(0xffffffffu, own_weight, i);
+          if (weight == 0.0f) continue;
+          float const* const part = own.part(c_.p, first + i, in_selection);
+#pragma unroll
+          for (int n = 0; n < own_dims; ++n) {
+            std::int32_t const d = from + lane + 32 * n;
+            if (d < v_dim) sum[n] = __fmaf_rn(weight, part[d], sum[n]);
+          }
+        }
       }
-      out[d] = output_type(all.empty() ? 0.0f : sum * scale);
+      using output_type = typename Problem::precision::output_type;
+#pragma unroll
+      for (int n = 0; n < own_dims; ++n) {
+        std::int32_t const d = from + lane + 32 * n;
+        if (d < v_dim) out[d] = output_type(all.empty() ? 0.0f : sum[n] * scale);
+      }
     }
     write_metrics(own, at, head, in_selection, all);
   }

@@ -50,7 +50,7 @@ struct prepare_agent {
     e.extent = extent_of<Problem>(p, e.of.length);
     e.row_words = layout_of<Problem>(p, e.extent).words;
     // Fewer tokens a unit where the rows are so long that a few units would fill the scratch.
-    e.tokens = g.tokens;
+    e.tokens = larger(smaller(g.tokens, e.of.queries), 1);
     while (e.tokens > 1 && e.tokens * g.selections() * e.row_words > pool_words / 4) e.tokens /= 2;
     e.token_tiles = static_cast<std::int32_t>(ceil_div(e.of.queries, e.tokens));
     std::int64_t const rows = std::int64_t{e.tokens} * g.selections();
@@ -93,16 +93,22 @@ struct prepare_agent {
   __device__ void find_largest() const noexcept {
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int64_t most = 1;
+    std::int64_t longest = 0;
     for (std::int32_t b = lane; b < table.batch; b += 32) {
       if (table.entries[b].token_tiles > 0) {
         most = larger(most, table.per_unit(count_of::words, b));
+        longest = larger(longest, table.entries[b].extent.visible);
       }
     }
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) {
       most = larger(most, __shfl_xor_sync(0xffffffffu, most, step));
+      longest = larger(longest, __shfl_xor_sync(0xffffffffu, longest, step));
     }
-    if (lane == 0) *table.unit_words = most;
+    if (lane == 0) {
+      *table.unit_words = most;
+      *table.longest = longest;
+    }
   }
 };
 

@@ -26,11 +26,16 @@ namespace tka::inline TKA_ABI::detail::cuda {
 /// Shared memory of the score stage.
 struct score_memory {
   static constexpr int score_pitch = tile_keys + 4;
+  /// The tile under way and those that copies reach while it is scored.
+  static constexpr int located_tiles = 3;
   struct rest {
     alignas(16) char q[query_bytes];
     float score[most_rows * score_pitch];
-    location where[tile_keys];
-    visible_range range[most_rows];
+    char const* source[located_tiles][tile_keys];  ///< rows of tiles that copies reach next
+    place where[tile_keys];                        ///< of the tile that is scored
+    visible_range range[most_rows];                ///< of each token
+    std::uint32_t* row[most_rows];                 ///< of each selection
+    std::uint8_t token_of[most_rows];              ///< of each score row
   };
   [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
     return stages * slice_size + static_cast<int>(sizeof(rest));
@@ -46,18 +51,23 @@ class score_agent {
                                                    std::declval<arguments<Problem> const&>(), 0));
   static constexpr bool scaled = !Problem::by_index && has_row_scales<Problem>;
   static constexpr int pitch = score_memory::score_pitch;
+  /// Whether anything but its score is asked of a key.
+  static constexpr bool wants_places = Problem::kv_source::has_pages || scaled || Problem::by_index;
 
  public:
   __device__ score_agent(context<Problem> const& c, char* memory, int stages) noexcept
       : c_(c),
         ring_(memory, stages),
-        memory_(reinterpret_cast<score_memory::rest*>(memory + stages * slice_size)) {}
+        memory_(reinterpret_cast<score_memory::rest*>(memory + stages * slice_size)),
+        kv_(c.a.kv),
+        page_size_(c.p.shape.page_size),
+        measures_(sums_visible<Problem>(c.p.options)) {}
 
   __device__ void run() noexcept {
     clear_rows();
-    share const s = share_of(c_.table, count_of::tiles, c_.now);
+    share const s = c_.shares[count_of::tiles];
     for (std::int64_t n = s.begin; n < s.end;) {
-      item const at = find_item(c_.table, count_of::tiles, n);
+      item const at = c_.at(count_of::tiles, n);
       std::int64_t const left = c_.table.per_unit(count_of::tiles, at.b) - at.rest;
       std::int64_t const count = smaller(left, s.end - n);
       scan_unit(at.b, at.unit, static_cast<std::int32_t>(at.rest),
@@ -70,9 +80,9 @@ class score_agent {
   /// Histograms and states of this block's rows begin at zero.
   __device__ void clear_rows() const noexcept {
     std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c_.p.shape) : 1;
-    share const s = share_of(c_.table, count_of::rows, c_.now);
+    share const s = c_.shares[count_of::rows];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = find_item(c_.table, count_of::rows, n);
+      item const at = c_.at(count_of::rows, n);
       if (at.rest % blocks != 0) continue;
       row<Problem> const r{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
       auto const thread = static_cast<int>(threadIdx.x);
@@ -87,21 +97,27 @@ class score_agent {
     entry_ = &c_.table.entries[b];
     place_ = place_of<Problem>(c_, b, unit);
     layout_ = layout_of<Problem>(c_.p, entry_->extent);
-    unit_memory_ = c_.unit_memory(b, unit);
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
-    __syncthreads();  // the last unit's ranges are done with
+    __syncthreads();  // the last unit is done with its memory
     if (thread < place_.tokens) {
       memory_->range[thread] =
           range_of<Problem>(c_.p, c_.a, entry_->of, place_.first_token + thread);
     }
+    if (thread < place_.tokens * c_.g.selections()) {
+      memory_->row[thread] = c_.unit_memory(b, unit) + thread * entry_->row_words;
+    }
     __syncthreads();
     seen_ = {};
     seen_.main_begin = memory_->range[0].main_begin;
+    all_from_ = 0;
+    all_to_ = memory_->range[0].end;
     for (std::int32_t i = 0; i < place_.tokens; ++i) {
       visible_range const& r = memory_->range[i];
       seen_.sinks_end = larger(seen_.sinks_end, r.sinks_end);
       seen_.main_begin = smaller(seen_.main_begin, r.main_begin);
       seen_.end = larger(seen_.end, r.end);
+      all_from_ = larger(all_from_, r.main_begin);
+      all_to_ = smaller(all_to_, r.end);
     }
     if constexpr (Problem::by_given) {
       for (std::int32_t t = next_tile(from, to); t < to; t = next_tile(t + 1, to)) take_given(t);
@@ -111,7 +127,17 @@ class score_agent {
         std::int32_t const block = geometry<Problem>::heads_are_units ? place_.head_block : pass;
         first_head_ = block * c_.g.head_block;
         heads_ = smaller(c_.g.head_block, c_.g.heads - first_head_);
-        stream(from, to);
+        if (thread < place_.tokens * heads_) {
+          memory_->token_of[thread] = static_cast<std::uint8_t>(thread / heads_);
+        }
+        std::int32_t const rows = place_.tokens * heads_;
+        if (rows <= few_rows) {
+          stream<few_rows>(from, to);
+        } else if (rows <= some_rows) {
+          stream<some_rows>(from, to);
+        } else {
+          stream<most_rows>(from, to);
+        }
       }
     }
   }
@@ -130,52 +156,70 @@ class score_agent {
 
   [[nodiscard]] __device__ location locate(std::int32_t local) const noexcept {
     if (local >= seen_.end) return {-1, 0};
-    return Problem::kv_source::locate(c_.a.kv, entry_->of.b, local, c_.p.shape.page_size);
+    return Problem::kv_source::locate(kv_, entry_->of.b, local, page_size_);
   }
 
+  /// All tiles against the rows of the unit, at most `Rows`.
+  template <int Rows>
   __device__ void stream(std::int32_t from, std::int32_t to) noexcept {
     rows_type const rows = scanned_keys<Problem>(c_.p, c_.a, place_.head);
     row_scales const scales = scales_of_keys<Problem>(c_.a, place_.head);
     query_rows<C> const q{memory_->q, c_.g.dim};
     std::int32_t const row_count = place_.tokens * heads_;
-    q.fill(row_count, [&](int r) { return query_row(r); });
+    q.fill(row_count, Rows, [&](int r) { return query_row(r); });
 
     auto const line = static_cast<int>(threadIdx.x / 8);
     auto const chunk = static_cast<int>(threadIdx.x % 8);
     int const slices = rows.slices();
-    // What is copied next: slice `slice` of `tile`, from these rows.
+    // Rows are located a few tiles ahead of the copies, one thread a key.
+    std::int32_t next_located = next_tile(from, to);
+    int located = 0;
+    auto const locate_tile = [&] {
+      if (next_located >= to) return;
+      auto const key = static_cast<std::int32_t>(threadIdx.x);
+      if (key < tile_keys) {
+        location const l = locate(next_located * tile_keys + key);
+        memory_->source[located][key] = l.outer < 0 ? nullptr : rows.at(l);
+      }
+      located = located + 1 == score_memory::located_tiles ? 0 : located + 1;
+      next_located = next_tile(next_located + 1, to);
+    };
+    for (int i = 0; i < score_memory::located_tiles - 1; ++i) locate_tile();
+    __syncthreads();
+    // What is copied next: slice `slice` of `tile`, whose rows stand at `reached`.
     std::int32_t tile = next_tile(from, to);
+    int reached = 0;
     int slice = 0;
-    char const* source[4];
     auto const issue = [&] {
       if (tile < to) {
+        char* const buffer = ring_.next();
+        int const offset = rows.offset(slice);
+        int const bytes = rows.bytes(slice);
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-          if (slice == 0) {
-            location const l = locate(tile * tile_keys + line + 32 * i);
-            source[i] = l.outer < 0 ? nullptr : rows.at(l);
-          }
-          copy_line<rows_type::aligned>(ring_.next(), line + 32 * i, chunk, source[i],
-                                        rows.offset(slice), rows.bytes(slice));
+          copy_line<rows_type::aligned>(buffer, line + 32 * i, chunk,
+                                        memory_->source[reached][line + 32 * i], offset, bytes);
         }
         if (++slice == slices) {
           slice = 0;
           tile = next_tile(tile + 1, to);
+          reached = reached + 1 == score_memory::located_tiles ? 0 : reached + 1;
         }
       }
       ring_.commit();
     };
     for (int i = 0; i < ring_.ahead(); ++i) issue();
 
-    key_products<C, rows_type, scaled, most_rows / 8> products;
+    key_products<C, rows_type, scaled, Rows / 8> products;
     for (std::int32_t t = next_tile(from, to); t < to; t = next_tile(t + 1, to)) {
-      find_keys(t);
+      if constexpr (wants_places) find_keys(t);
+      locate_tile();
       products.clear();
       for (int s = 0; s < slices; ++s) {
         char const* const buffer = ring_.advance();
         issue();
         products.add(buffer, s, rows, q, row_count, scales.one_a_row(), [&](int key, int block) {
-          location const l = memory_->where[key];
+          location const l{memory_->where[key].outer, memory_->where[key].token};
           return l.outer < 0 ? 0.0f : scales.of(rows.at(l), l, block);
         });
       }
@@ -205,63 +249,63 @@ class score_agent {
     if (thread >= tile_keys) return;
     std::int32_t const local = tile * tile_keys + thread;
     location const l = locate(local);
-    memory_->where[thread] = l;
+    memory_->where[thread] = {static_cast<std::int32_t>(l.outer),
+                              static_cast<std::int32_t>(l.token)};
     if (l.outer < 0 && local < seen_.end) report(c_.a.error, data_error::page_out_of_range);
-  }
-
-  [[nodiscard]] __device__ std::uint32_t* row_memory(std::int32_t r) const noexcept {
-    return unit_memory_ + r * entry_->row_words;
   }
 
   /// From scores in shared memory to the rows of the wave.
   __device__ void keep(std::int32_t tile) noexcept {
     if constexpr (Problem::by_query_key) {
-      if (sums_visible<Problem>(c_.p.options)) measure(tile);
+      if (measures_) measure(tile);
     }
     if constexpr (geometry<Problem>::heads_are_units) {
-      keep_each_head(tile);
+      keep_each_head(tile * tile_keys);
     } else {
-      keep_combined(tile);
+      keep_combined(tile * tile_keys);
     }
   }
 
-  __device__ void keep_each_head(std::int32_t tile) const noexcept {
-    auto const warp = static_cast<std::int32_t>(threadIdx.x / 32);
-    auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
-    for (std::int32_t r = warp; r < place_.tokens * heads_; r += block_warps) {
-      std::int32_t const i = r / heads_;
+  [[nodiscard]] __device__ bool there(std::int32_t key) const noexcept {
+    if constexpr (wants_places) return memory_->where[key].outer >= 0;
+    return true;
+  }
+
+  __device__ void keep_each_head(std::int32_t first) const noexcept {
+    // Where every token sees the whole tile only pages may be missing.
+    bool const whole = first >= all_from_ && first + tile_keys <= all_to_;
+    std::int32_t const rows = place_.tokens * heads_;
+#pragma unroll 1
+    for (auto n = static_cast<std::int32_t>(threadIdx.x); n < rows * tile_keys;
+         n += block_threads) {
+      std::int32_t const r = n / tile_keys;
+      std::int32_t const j = n % tile_keys;
+      std::int32_t const i = memory_->token_of[r];
       compact_range const range{memory_->range[i]};
+      if (!whole && !range.range.visible(first + j)) continue;
       auto* const out = reinterpret_cast<ordered_key*>(
-          row_memory(i * c_.g.head_block + r % heads_) + layout_.scores);
-#pragma unroll
-      for (int n = 0; n < tile_keys / 32; ++n) {
-        std::int32_t const j = lane + 32 * n;
-        std::int32_t const local = tile * tile_keys + j;
-        if (!range.range.visible(local)) continue;
-        bool const there = memory_->where[j].outer >= 0;
-        out[range.compact(local)] =
-            there ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
-      }
+          memory_->row[r + i * (c_.g.head_block - heads_)] + layout_.scores);
+      out[range.compact(first + j)] =
+          there(j) ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
     }
   }
 
   /// One score of all heads. Heads that come in several passes leave a sum under way in the row.
-  __device__ void keep_combined(std::int32_t tile) const noexcept {
+  __device__ void keep_combined(std::int32_t first) const noexcept {
+#pragma unroll 1
     for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < place_.tokens * tile_keys;
          n += block_threads) {
       std::int32_t const i = n / tile_keys;
       std::int32_t const j = n % tile_keys;
       compact_range const range{memory_->range[i]};
-      std::int32_t const local = tile * tile_keys + j;
-      if (!range.range.visible(local)) continue;
-      std::uint32_t* const memory = row_memory(i);
-      std::int32_t const at = range.compact(local);
+      if (!range.range.visible(first + j)) continue;
+      std::uint32_t* const memory = memory_->row[i];
+      std::int32_t const at = range.compact(first + j);
       float* const under_way = reinterpret_cast<float*>(memory + layout_.scores) + at;
       auto* const out = reinterpret_cast<ordered_key*>(under_way);
-      bool const there = memory_->where[j].outer >= 0;
       if (keeps_raw<Problem>(c_.p.options)) {
         keep_raw(memory, i, j, at);
-        *out = there ? 0 : key_of_nothing;
+        *out = there(j) ? 0 : key_of_nothing;
         continue;
       }
       float s = first_head_ == 0 ? start() : *under_way;
@@ -270,10 +314,11 @@ class score_agent {
       }
       if (first_head_ + heads_ < c_.g.heads) {
         *under_way = s;
-      } else if (!there) {
+      } else if (!there(j)) {
         *out = key_of_nothing;
       } else {
-        if constexpr (Problem::by_index) s *= index_scale(memory_->where[j]);
+        if constexpr (Problem::by_index)
+          s *= index_scale({memory_->where[j].outer, memory_->where[j].token});
         *out = to_ordered(s);
       }
     }
@@ -326,8 +371,7 @@ class score_agent {
 #pragma unroll
       for (int n = 0; n < 4; ++n) {
         std::int32_t const j = lane + 32 * n;
-        bool const seen =
-            memory_->range[i].visible(tile * tile_keys + j) && memory_->where[j].outer >= 0;
+        bool const seen = memory_->range[i].visible(tile * tile_keys + j) && there(j);
         x[n] = seen ? to_logit(c_.p.options, memory_->score[r * pitch + j]) : minus_infinity();
         most = fmaxf(most, x[n]);
         nan |= x[n] != x[n];
@@ -341,7 +385,7 @@ class score_agent {
       bool const own_row = geometry<Problem>::heads_are_units;
       std::int32_t const own = own_row ? i * c_.g.head_block + r % heads_ : i;
       std::int32_t const head = own_row ? 0 : first_head_ + r % heads_;
-      float* const out = reinterpret_cast<float*>(row_memory(own) + layout_.sums) +
+      float* const out = reinterpret_cast<float*>(memory_->row[own] + layout_.sums) +
                          (std::int64_t{head} * entry_->extent.tiles + tile) * 3;
       out[0] = most;
       out[1] = sum;
@@ -361,7 +405,7 @@ class score_agent {
         location const at =
             Problem::query_source::locate(c_.a.query, entry_->of.b, place_.first_token + i);
         location const key = locate(local);
-        auto* const out = reinterpret_cast<ordered_key*>(row_memory(i) + layout_.scores);
+        auto* const out = reinterpret_cast<ordered_key*>(memory_->row[i] + layout_.scores);
         if (key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
         out[range.compact(local)] =
             key.outer < 0
@@ -374,12 +418,17 @@ class score_agent {
   context<Problem> const& c_;
   slice_ring ring_;
   score_memory::rest* memory_;
+  // Read for every tile, so kept in registers:
+  typename Problem::kv_source::tensors const kv_;
+  std::int32_t const page_size_;
+  bool const measures_;
   // Of the unit under way:
   sequence_entry const* entry_ = nullptr;
   unit_place place_{};
   row_layout layout_{};
-  std::uint32_t* unit_memory_ = nullptr;
-  visible_range seen_{};  ///< what any token of it sees
+  visible_range seen_{};       ///< what any token of it sees
+  std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token
+  std::int32_t all_to_ = 0;
   std::int32_t first_head_ = 0;
   std::int32_t heads_ = 0;
 };

@@ -28,9 +28,9 @@ class take_list_agent {
 
   __device__ void run() noexcept {
     std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
-    share const s = share_of(c_.table, count_of::rows, c_.now);
+    share const s = c_.shares[count_of::rows];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = find_item(c_.table, count_of::rows, n);
+      item const at = c_.at(count_of::rows, n);
       if (at.rest % blocks != 0) continue;
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
       if (own.exists) take(own);

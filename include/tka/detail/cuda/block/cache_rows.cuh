@@ -21,6 +21,12 @@
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
+/// A location in few bytes; `outer` < 0: the key is not there.
+struct place {
+  std::int32_t outer;
+  std::int32_t token;
+};
+
 /// Rows of `dim` elements T, one behind the other: plain and scaled caches.
 template <class T>
 struct plain_rows {

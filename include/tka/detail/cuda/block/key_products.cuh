@@ -31,10 +31,9 @@ struct query_rows {
   [[nodiscard]] __device__ C* row(int r) const noexcept {
     return reinterpret_cast<C*>(memory + r * pitch());
   }
-  /// Fills rows [0, count) and zeros up to a multiple of 8. `source(r)`: null or the row.
+  /// Fills rows [0, count) and zeros up to `all`. `source(r)`: the row.
   template <class Source>
-  __device__ void fill(int count, Source&& source) const noexcept {
-    int const all = (count + 7) / 8 * 8;
+  __device__ void fill(int count, int all, Source&& source) const noexcept {
     int const warp = static_cast<int>(threadIdx.x / 32);
     int const lane = static_cast<int>(threadIdx.x % 32);
     for (int r = warp; r < all; r += block_warps) {
@@ -51,7 +50,7 @@ struct query_rows {
   }
 };
 
-/// Products of the 128 keys of a tile with up to 8 * Tiles rows of q. Each warp has 16 keys.
+/// Products of the 128 keys of a tile with 8 * Tiles rows of q. Each warp has 16 keys.
 template <class C, class Rows, bool Scaled, int Tiles>
 class key_products {
   using K = typename Rows::element;
@@ -72,16 +71,16 @@ class key_products {
   /// Adds slice `slice` of all keys. `scale(key, block)`: of a key of the tile.
   template <class Scale>
   __device__ void add(char const* buffer, int slice, Rows const& rows, query_rows<C> const& q,
-                      int row_count, bool one_scale, Scale&& scale) noexcept {
+                      int /*row_count*/, bool one_scale, Scale&& scale) noexcept {
     int const first_dim = slice * Rows::slice_dims;
     if constexpr (mla) {
       if (slice == mla_656_rows::latent_slices) {
-        multiply<bfloat16_t>(buffer, rows.bytes(slice), first_dim, q, row_count);
+        multiply<bfloat16_t>(buffer, rows.bytes(slice), first_dim, q);
         if constexpr (Scaled) fold([](int) { return 1.0f; });
         return;
       }
     }
-    multiply<K>(buffer, rows.bytes(slice), first_dim, q, row_count);
+    multiply<K>(buffer, rows.bytes(slice), first_dim, q);
     if constexpr (Scaled) {
       int const next_dim = first_dim + Rows::slice_dims;
       bool const last = slice + 1 == rows.slices();
@@ -111,24 +110,22 @@ class key_products {
 
  private:
   template <class Stored>
-  __device__ void multiply(char const* buffer, int bytes, int first_dim, query_rows<C> const& q,
-                           int row_count) noexcept {
+  __device__ void multiply(char const* buffer, int bytes, int first_dim,
+                           query_rows<C> const& q) noexcept {
     int const lane = static_cast<int>(threadIdx.x % 32);
     int const line = static_cast<int>(threadIdx.x / 32) * 16 + (lane / 8 & 1) * 8 + lane % 8;
     char const* const right = q.memory + lane / 4 * q.pitch() + first_dim * 2;
     int const next_tile = 8 * q.pitch();
     if constexpr (sizeof(Stored) == 2) {
-#pragma unroll 4
-      for (int d = 0; d < bytes / 2; d += 16) {
-        auto const left = load_matrices(buffer + swizzled(line, d / 8 + lane / 16));
-        char const* r = right + d * 2 + lane % 4 * 4;
+      if (bytes == slice_bytes) {
+        // In one piece, so that loads run ahead of products.
 #pragma unroll
-        for (int t = 0; t < Tiles; ++t) {
-          if (t * 8 < row_count) {
-            multiply_add<C>(sum_[t], left, *reinterpret_cast<std::uint32_t const*>(r),
-                            *reinterpret_cast<std::uint32_t const*>(r + 16));
-          }
-          r += next_tile;
+        for (int d = 0; d < slice_bytes / 2; d += 16) {
+          step(buffer + swizzled(line, d / 8 + lane / 16), right + d * 2 + lane % 4 * 4, next_tile);
+        }
+      } else {
+        for (int d = 0; d < bytes / 2; d += 16) {
+          step(buffer + swizzled(line, d / 8 + lane / 16), right + d * 2 + lane % 4 * 4, next_tile);
         }
       }
     } else {
@@ -143,18 +140,25 @@ class key_products {
             std::uint32_t const high = raw.r[2 * half + 1];
             left_fragment const left{{widen_pair<C>(low), widen_pair<C>(high),
                                       widen_pair<C>(low >> 16), widen_pair<C>(high >> 16)}};
-            char const* r = right + (d + 16 * half) * 2 + lane % 4 * 8;
+            char const* const r = right + (d + 16 * half) * 2 + lane % 4 * 8;
 #pragma unroll
             for (int t = 0; t < Tiles; ++t) {
-              if (t * 8 < row_count) {
-                multiply_add<C>(sum_[t], left, *reinterpret_cast<std::uint32_t const*>(r),
-                                *reinterpret_cast<std::uint32_t const*>(r + 4));
-              }
-              r += next_tile;
+              auto const* const words = reinterpret_cast<std::uint32_t const*>(r + t * next_tile);
+              multiply_add<C>(sum_[t], left, words[0], words[1]);
             }
           }
         }
       }
+    }
+  }
+
+  /// Sixteen dimensions of 16-bit keys.
+  __device__ void step(char const* key, char const* right, int next_tile) noexcept {
+    auto const left = load_matrices(key);
+#pragma unroll
+    for (int t = 0; t < Tiles; ++t) {
+      auto const* const words = reinterpret_cast<std::uint32_t const*>(right + t * next_tile);
+      multiply_add<C>(sum_[t], left, words[0], words[4]);
     }
   }
 

@@ -31,12 +31,14 @@ struct probabilities {
 };
 
 /// A buffer of slice_size bytes holds lines of 128 bytes: slice by slice, the same keys in each.
+/// How many keys, as a power of two.
 template <class Rows>
-[[nodiscard]] __device__ inline int keys_of_buffer(Rows const& rows, bool widened) noexcept {
+[[nodiscard]] __device__ inline int log_keys_of_buffer(Rows const& rows, bool widened) noexcept {
   int const lines = widened ? tile_keys / 2 : tile_keys;
-  int keys = tile_keys;
-  while (keys * rows.slices() > lines) keys /= 2;
-  return keys;
+  int log = 7;
+  static_assert(tile_keys == 1 << 7);
+  while (rows.slices() << log > lines) --log;
+  return log;
 }
 
 /// Sums of values weighted by probabilities, [v_dim][heads], in the registers of a block.
@@ -78,23 +80,19 @@ class value_sums {
     }
     int const lane = static_cast<int>(threadIdx.x % 32);
     int const warp = static_cast<int>(threadIdx.x / 32);
-    for (int k = 0; k < keys; k += 16) {
 #pragma unroll
-      for (int m = 0; m < own_tiles; ++m) {
-        int const tile = warp + m * block_warps;
-        if (tile * 16 < rows.dim) {
-          int const line = tile / 4 * keys + k + lane / 16 * 8 + lane % 8;
-          auto const left =
-              load_matrices_transposed(buffer + swizzled(line, tile % 4 * 2 + (lane / 8 & 1)));
-          int const copy = Scaled && !one_scale ? tile * 16 / scale_block : 0;
-#pragma unroll
-          for (int t = 0; t < head_tiles; ++t) {
-            if (t * 8 < heads) {
-              auto const* const right = reinterpret_cast<std::uint32_t const*>(
-                  &p.p[copy][t * 8 + lane / 4][first + k + lane % 4 * 2]);
-              multiply_add<C>(sum_[m][t], left, right[0], right[4]);
-            }
-          }
+    for (int m = 0; m < own_tiles; ++m) {
+      int const tile = warp + m * block_warps;
+      if (tile * 16 < rows.dim) {
+        // Eight lines further on a line is rotated as before: addresses grow by whole lines.
+        int const line = tile / 4 * keys + lane / 16 * 8 + lane % 8;
+        char const* const left = buffer + swizzled(line, tile % 4 * 2 + (lane / 8 & 1));
+        int const copy = Scaled && !one_scale ? tile * 16 / scale_block : 0;
+        C const* const right = &p.p[copy][lane / 4][first + lane % 4 * 2];
+        if (heads <= 8) {
+          multiply<1>(m, left, right, keys);
+        } else {
+          multiply<head_tiles>(m, left, right, keys);
         }
       }
     }
@@ -109,6 +107,20 @@ class value_sums {
   }
 
  private:
+  template <int HeadTiles>
+  __device__ void multiply(int m, char const* left, C const* right, int keys) noexcept {
+    constexpr int pitch = probabilities<C, Scaled>::pitch;
+#pragma unroll 2
+    for (int k = 0; k < keys; k += 16) {
+      auto const values = load_matrices_transposed(left + k * slice_bytes);
+#pragma unroll
+      for (int t = 0; t < HeadTiles; ++t) {
+        auto const* const words = reinterpret_cast<std::uint32_t const*>(right + t * 8 * pitch + k);
+        multiply_add<C>(sum_[m][t], values, words[0], words[4]);
+      }
+    }
+  }
+
   template <class Use>
   __device__ void each_own(int v_dim, Use&& use) noexcept {
     int const lane = static_cast<int>(threadIdx.x % 32);

@@ -58,7 +58,7 @@ class engine {
       p.schedule.query_tile = most_rows;
       p.schedule.stages = most_stages;
       auto const blocks = [&] {
-        int const bytes = shared_bytes<Problem>(p.schedule.stages);
+        int const bytes = shares_bytes + shared_bytes<Problem>(p.schedule.stages);
         if (bytes > device.shared_bytes_per_block) return 0;
         return smaller(blocks_per_multiprocessor,
                        device.shared_bytes_per_multiprocessor / (bytes + reserved_shared_bytes));
@@ -93,7 +93,7 @@ class engine {
     if (p.shape.q_len == 0) return status::ok;
     if constexpr (multiplies) {
       auto* const kernel = &attention_kernel<Problem>;
-      int const bytes = shared_bytes<Problem>(p.schedule.stages);
+      int const bytes = shares_bytes + shared_bytes<Problem>(p.schedule.stages);
       if (cudaFuncSetAttribute(reinterpret_cast<void const*>(kernel),
                                cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) {
         return status::launch_failed;

@@ -14,7 +14,8 @@
 #include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/agent/score.cuh>
-#include <tka/detail/cuda/agent/select.cuh>
+#include <tka/detail/cuda/agent/select_chunks.cuh>
+#include <tka/detail/cuda/agent/select_rows.cuh>
 #include <tka/detail/cuda/agent/take_list.cuh>
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/schedule.cuh>
@@ -38,9 +39,11 @@ struct launch_arguments {
   std::int32_t stages;
 };
 
-/// Shared memory of one block: stages use it one after the other.
+inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 63) / 64 * 64;
+
+/// Shared memory of one block behind its shares: stages use it one after the other.
 template <class Problem>
-[[nodiscard]] constexpr int shared_bytes(int stages) noexcept {
+[[nodiscard]] TKA_HOST_DEVICE constexpr int shared_bytes(int stages) noexcept {
   int most = static_cast<int>(sizeof(select_memory));
   if constexpr (Problem::selects && !Problem::by_given) {
     most = larger(most, score_memory::bytes(stages));
@@ -50,6 +53,15 @@ template <class Problem>
   }
   if constexpr (Problem::attends) most = larger(most, attend_agent<Problem>::bytes(stages));
   return most;
+}
+
+/// Whether the rows of a wave keep the grid busy when each is selected by one block. Decides speed
+/// alone: both ways give the same lists.
+template <class Problem>
+[[nodiscard]] __device__ bool blocks_have_rows(context<Problem> const& c) noexcept {
+  std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c.p.shape) : 1;
+  std::int64_t const rows = c.shares[count_of::rows].all / blocks;
+  return rows * 2 >= gridDim.x && *c.table.longest <= most_keys_of_a_block;
 }
 
 /// Selection of one wave: from scores to lists.
@@ -71,27 +83,35 @@ __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
     bucket_agent<Problem>{c}.run();
     barrier();
   }
-  select_agent<Problem> selects{c, shared};
-  for (int digit = 0; digit < 3; ++digit) {
-    selects.count_digit(digit);
+  if (blocks_have_rows(c)) {
+    select_rows_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run();
+  } else {
+    select_chunks_agent<Problem> selects{c, shared};
+#pragma unroll 1
+    for (int digit = 0; digit < digits; ++digit) {
+      selects.count_digit(digit);
+      barrier();
+    }
+    selects.count_kept();
     barrier();
+    selects.list();
   }
-  selects.count_kept();
-  barrier();
-  selects.list();
   barrier();
 }
 
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
     attention_kernel(__grid_constant__ launch_arguments<Problem> const l) {
-  extern __shared__ __align__(128) char shared[];
+  extern __shared__ __align__(128) char all_shared[];
+  auto& shares = *reinterpret_cast<wave_shares*>(all_shared);
+  char* const shared = all_shared + shares_bytes;
   auto const barrier = [] { cooperative_groups::this_grid().sync(); };
   std::int32_t const batch = l.p.shape.batch;
   std::int64_t const head = schedule_table::words(batch);
   std::int64_t const pool_words = l.scratch_words - head;
   context<Problem> c{
-      l.p, l.a, geometry<Problem>{l.p}, schedule_table{l.scratch, batch}, l.scratch + head, {}};
+      l.p,    l.a, geometry<Problem>{l.p}, schedule_table{l.scratch, batch}, l.scratch + head,
+      shares, {}};
   if (blockIdx.x == 0) prepare_agent<Problem>{l.p, l.a, c.table, pool_words}.run();
   barrier();
 
@@ -100,6 +120,7 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
   std::int64_t const span = pool_words - *c.table.unit_words;
   for (std::int64_t word = 0; word < all; word += span) {
     c.now = {unit_from_word(c.table, word), unit_from_word(c.table, word + span), word};
+    shares.find(c.table, c.now);
     if constexpr (Problem::selects) {
       select_wave(c, shared, l.stages, barrier);
     } else {

@@ -18,9 +18,14 @@ namespace tka::inline TKA_ABI::detail::cuda {
   return __int_as_float(static_cast<int>(0xff800000u));
 }
 
+/// Not inlined: rarely used, and long.
+[[nodiscard]] __device__ __noinline__ inline float soft_capped(float s, float cap) noexcept {
+  return cap * tanhf(s / cap);
+}
+
 [[nodiscard]] __device__ inline float to_logit(options const& o, float score) noexcept {
   float const s = score * o.scale;
-  return o.soft_cap > 0.0f ? o.soft_cap * tanhf(s / o.soft_cap) : s;
+  return o.soft_cap > 0.0f ? soft_capped(s, o.soft_cap) : s;
 }
 
 /// Sums over a set of logits x: max, sum of e^(x - max), sum of e^(x - max) * (x - max). The empty
