@@ -24,6 +24,7 @@ struct schedule {
   std::int32_t workers = 1;     ///< that may run a phase at once; on CUDA thread blocks, at most
   std::int32_t query_tile = 1;  ///< query tokens scored together
   std::int32_t splits = 1;      ///< parts of a row's keys scanned by different workers
+  std::int32_t stages = 0;      ///< only CUDA: slices of keys in flight
   friend constexpr bool operator==(schedule const&, schedule const&) = default;
 };
 

@@ -33,7 +33,7 @@ inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>:
 
 /// The score of a key: canonical zero and NaN, else the bits that went in.
 [[nodiscard]] TKA_HOST_DEVICE constexpr float from_ordered(ordered_key key) noexcept {
-  if (key == key_of_nan) return std::numeric_limits<float>::quiet_NaN();
+  if (key == key_of_nan) return bits_as<float>(std::int32_t{0x7fc00000});
   return bits_as<float>(key ^ ((key >> 31) & 0x7fffffff));
 }
 

@@ -7,6 +7,11 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/kernel/attention_kernel.cuh>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/shared/check.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/plan.hpp>
@@ -14,11 +19,25 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
+#include <type_traits>
+
 namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Plans and launches one kind of call; stateless.
 template <class Problem>
 class engine {
+  using precision = typename Problem::precision;
+  static constexpr bool mla = std::is_same_v<typename Problem::cache_layout, layout::mla_656>;
+  using attend_type = product_type_t<typename precision::query_type, typename precision::key_type>;
+  /// Query and key types that are multiplied, and values of the same product type.
+  static constexpr bool multiplies =
+      !std::is_void_v<attend_type> &&
+      !std::is_void_v<
+          product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>> &&
+      std::is_same_v<product_type_t<attend_type, typename precision::value_type>, attend_type> &&
+      !(mla && std::is_same_v<attend_type, float16_t>);
+
  public:
   template <class Device>
   [[nodiscard]] static plan make_plan(shape const& s, options const& o,
@@ -27,22 +46,111 @@ class engine {
     p.shape = s;
     p.options = o;
     p.instance = instance_of<Problem>();
-    p.status = check_shape<Problem>(s);
-    if (p.status == status::ok) p.status = check_options<Problem>(o);
+    p.status = check(s, o);
     if (p.status != status::ok) return p;
-    p.capacity = capacity_of<Problem>(o, s);
-    p.scope_heads = Problem::scope_heads(s);
-    p.schedule.workers = 2 * device.multiprocessors;
+    if constexpr (multiplies) {
+      p.capacity = capacity_of<Problem>(o, s);
+      p.scope_heads = Problem::scope_heads(s);
+      if (std::is_same_v<typename Problem::selector, bucketed> && o.bucketing.buckets == 0) {
+        p.bucket_rule = choose_bucket_rule(double{o.bucketing.recall_target});
+      }
+      p.schedule.phases = 1;
+      p.schedule.query_tile = most_rows;
+      p.schedule.stages = most_stages;
+      auto const blocks = [&] {
+        int const bytes = shared_bytes<Problem>(p.schedule.stages);
+        if (bytes > device.shared_bytes_per_block) return 0;
+        return smaller(blocks_per_multiprocessor,
+                       device.shared_bytes_per_multiprocessor / (bytes + reserved_shared_bytes));
+      };
+      if (blocks() == 0) p.schedule.stages = least_stages;
+      p.schedule.workers = blocks() * device.multiprocessors;
+      if (device.compute_capability < 80 || p.schedule.workers == 0) {
+        p.status = status::unsupported_device;
+        return p;
+      }
+      p.scratch_bytes = scratch_bytes(p);
+    }
     return p;
   }
-  [[nodiscard]] static plan reschedule(plan p, schedule const&) noexcept { return p; }
+
+  /// The same plan with another number of blocks, tokens a unit or slices in flight.
+  [[nodiscard]] static plan reschedule(plan p, schedule const& wanted) noexcept {
+    p.schedule.workers = larger(1, smaller(wanted.workers, p.schedule.workers));
+    p.schedule.query_tile = larger(1, smaller(wanted.query_tile, most_rows));
+    if (wanted.stages == least_stages) p.schedule.stages = least_stages;
+    if constexpr (multiplies) p.scratch_bytes = scratch_bytes(p);
+    return p;
+  }
+
   [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const& a,
                                          workspace const& w) noexcept {
     return check_run<Problem>(p, a, w);
   }
-  [[nodiscard]] static status launch(plan const&, arguments<Problem> const&, workspace const&,
-                                     cudaStream_t) noexcept {
-    return status::ok;
+
+  [[nodiscard]] static status launch(plan const& p, arguments<Problem> const& a, workspace const& w,
+                                     cudaStream_t stream) noexcept {
+    if (p.shape.q_len == 0) return status::ok;
+    if constexpr (multiplies) {
+      auto* const kernel = &attention_kernel<Problem>;
+      int const bytes = shared_bytes<Problem>(p.schedule.stages);
+      if (cudaFuncSetAttribute(reinterpret_cast<void const*>(kernel),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) {
+        return status::launch_failed;
+      }
+      cudaLaunchAttribute cooperative{};
+      cooperative.id = cudaLaunchAttributeCooperative;
+      cooperative.val.cooperative = 1;
+      cudaLaunchConfig_t config{};
+      config.gridDim = dim3(static_cast<unsigned>(p.schedule.workers));
+      config.blockDim = dim3(block_threads);
+      config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
+      config.stream = stream;
+      config.attrs = &cooperative;
+      config.numAttrs = 1;
+      launch_arguments<Problem> l{p, a, static_cast<std::uint32_t*>(w.scratch),
+                                  static_cast<std::int64_t>(p.scratch_bytes / 4),
+                                  p.schedule.stages};
+      void* arguments[] = {&l};
+      return cudaLaunchKernelExC(&config, reinterpret_cast<void const*>(kernel), arguments) ==
+                     cudaSuccess
+                 ? status::ok
+                 : status::launch_failed;
+    }
+    return status::unsupported_precision;
+  }
+
+ private:
+  static constexpr int reserved_shared_bytes = 1024;  // that the system takes of each block's
+
+  [[nodiscard]] static status check(shape const& s, options const& o) noexcept {
+    if (status const st = check_shape<Problem>(s); st != status::ok) return st;
+    auto const served = [](std::int32_t dim, std::int32_t most) {
+      return dim >= 16 && dim <= most && dim % 16 == 0;
+    };
+    if (!served(s.qk_dim, most_qk_dim) || (Problem::attends && !served(s.v_dim, most_v_dim)) ||
+        (Problem::by_index && !served(s.index_dim, most_qk_dim))) {
+      return status::unsupported_head_dim;
+    }
+    if (status const st = check_options<Problem>(o); st != status::ok) return st;
+    return multiplies ? status::ok : status::unsupported_precision;
+  }
+
+  /// As much as all rows could need at once, but at most the limit, and at least what the largest
+  /// unit of one token needs twice.
+  [[nodiscard]] static std::size_t scratch_bytes(plan const& p) noexcept {
+    geometry<Problem> const g{p};
+    std::int64_t const row = layout_of<Problem>(p, extent_of<Problem>(p, p.shape.kv_len)).words;
+    std::int64_t const smallest_unit = row * g.selections();
+    std::int64_t const unit = smallest_unit * g.tokens;
+    double const units = static_cast<double>(p.shape.batch) * g.units_of_tile() *
+                         static_cast<double>(ceil_div(p.shape.q_len, g.tokens));
+    double const all = static_cast<double>(unit) * (units + 1.0) + 32.0;
+    auto const limit = static_cast<double>(p.options.scratch_limit / 4);
+    auto words = static_cast<std::int64_t>(all < limit ? all : limit);
+    words = larger(words, 2 * smallest_unit + 32);
+    return static_cast<std::size_t>(
+        round_up((schedule_table::words(p.shape.batch) + words) * 4, workspace_alignment));
   }
 };
 

@@ -1,0 +1,361 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// The third stage: softmax over the selected keys of a row and the sum of their values, one part
+/// of its list and one block of its heads at a time.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/agent/prepare.cuh>
+#include <tka/detail/cuda/block/cache_rows.cuh>
+#include <tka/detail/cuda/block/key_products.cuh>
+#include <tka/detail/cuda/block/slice_ring.cuh>
+#include <tka/detail/cuda/block/value_sums.cuh>
+#include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/warp/softmax.cuh>
+#include <tka/detail/shared/ordered_key.hpp>
+#include <tka/detail/shared/visible_range.hpp>
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+namespace tka::inline TKA_ABI::detail::cuda {
+
+/// Query heads that attend together over one selection.
+struct head_range {
+  std::int32_t kv_head;
+  std::int32_t first;         ///< over all query heads
+  std::int32_t count;         ///< <= attend_heads
+  std::int32_t in_selection;  ///< the first, counted within the selection
+};
+
+template <class Problem>
+[[nodiscard]] __device__ head_range heads_of(context<Problem> const& c, std::int32_t scope_head,
+                                             std::int32_t block) noexcept {
+  std::int32_t const group = c.p.shape.group();
+  if constexpr (Problem::per_query_head) return {scope_head / group, scope_head, 1, 0};
+  auto const blocks = static_cast<std::int32_t>(ceil_div(group, attend_heads));
+  std::int32_t const kv_head = Problem::per_kv_group ? scope_head : block / blocks;
+  std::int32_t const begin = block % blocks * attend_heads;
+  std::int32_t const first = kv_head * group + begin;
+  return {kv_head, first, smaller(attend_heads, group - begin),
+          Problem::per_kv_group ? begin : first};
+}
+
+/// Entries of a row's list; from outside it may be of any length.
+template <class Problem>
+[[nodiscard]] __device__ std::int32_t entries_of(context<Problem> const& c,
+                                                 row<Problem> const& own) noexcept {
+  if constexpr (Problem::selects) return static_cast<std::int32_t>(own.state()[selected_count]);
+  location const at = own.query(c);
+  std::int32_t const count = *c.a.given_count.at(at.outer, own.scope_head, at.token);
+  if (count < 0 || count > c.p.capacity) report(c.a.error, data_error::budget_out_of_range);
+  return smaller(larger(count, 0), c.p.capacity);
+}
+
+template <class Problem>
+class attend_agent {
+  using precision = typename Problem::precision;
+  using C = product_type_t<typename precision::query_type, typename precision::key_type>;
+  using keys_type = decltype(attention_keys<Problem>(std::declval<plan const&>(),
+                                                     std::declval<arguments<Problem> const&>(), 0));
+  using values_type = decltype(attention_values<Problem>(
+      std::declval<plan const&>(), std::declval<arguments<Problem> const&>(), 0));
+  static constexpr bool scaled = has_row_scales<Problem>;
+  /// The selection was made by these very scores: they need not be computed again.
+  static constexpr bool knows_scores =
+      Problem::selects && Problem::by_query_key && Problem::per_query_head;
+  using sums_type = value_sums<C, values_type, scaled>;
+
+ public:
+  struct memory_type {
+    alignas(16) char q[attend_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
+    alignas(16) char wide[sums_type::widens ? slice_size : 16];
+    alignas(16) probabilities<C, scaled> p;
+    float score[attend_heads][tile_keys + 4];
+    location where[tile_keys];
+    softmax_sums sums[attend_heads];
+    float factor[attend_heads];
+    float scale[scaled ? most_value_blocks : 1][tile_keys];  ///< of values
+    float reference[most_value_blocks];  ///< what `scale` is relative to, on tensor cores
+    float block_factor[most_value_blocks];
+  };
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
+    return stages * slice_size + static_cast<int>(sizeof(memory_type));
+  }
+
+  __device__ attend_agent(context<Problem> const& c, char* memory, int stages) noexcept
+      : c_(c),
+        ring_(memory, stages),
+        memory_(reinterpret_cast<memory_type*>(memory + stages * slice_size)) {}
+
+  __device__ void run() noexcept {
+    share const s = share_of(c_.table, count_of::attends, c_.now);
+    std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
+    for (std::int64_t n = s.begin; n < s.end; ++n) {
+      item const at = find_item(c_.table, count_of::attends, n);
+      std::int32_t const parts = c_.table.entries[at.b].extent.parts;
+      auto const part = static_cast<std::int32_t>(at.rest % parts);
+      std::int64_t const rest = at.rest / parts;
+      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(rest / blocks)};
+      if (!own.exists) continue;
+      std::int32_t const first = part * part_keys;
+      std::int32_t const last = smaller(first + part_keys, entries_of(c_, own));
+      if (first >= last) continue;
+      attend(own, heads_of(c_, own.scope_head, static_cast<std::int32_t>(rest % blocks)), part,
+             first, last);
+    }
+  }
+
+ private:
+  __device__ void attend(row<Problem> const& own, head_range const& heads, std::int32_t part,
+                         std::int32_t first, std::int32_t last) noexcept {
+    auto const thread = static_cast<int>(threadIdx.x);
+    query_rows<C> const q{memory_->q, c_.p.shape.qk_dim};
+    __syncthreads();  // the last item is done with its memory
+    if constexpr (!knows_scores) {
+      location const at = own.query(c_);
+      q.fill(heads.count, [&](int h) { return c_.a.q.at(at.outer, heads.first + h, at.token); });
+    }
+    if (thread < attend_heads) {
+      memory_->sums[thread] = {};
+      memory_->factor[thread] = 1.0f;
+    }
+    if (thread < most_value_blocks) memory_->reference[thread] = 0.0f;
+    sums_type sums;
+    sums.clear();
+    for (std::int32_t e = first; e < last; e += tile_keys) {
+      __syncthreads();
+      tile(own, heads, q, e, smaller(tile_keys, last - e), sums);
+    }
+    float* const out = own.part(c_.p, part, heads.in_selection);
+    int const pitch = c_.p.shape.v_dim + 4;
+    sums.each(c_.p.shape.v_dim, heads.count, [&](int d, int h, float sum) {
+      float const unit = scaled && sizeof(C) == 2 ? memory_->reference[scale_copy(d)] : 1.0f;
+      out[h * pitch + d] = sum * unit;
+    });
+    if (thread < heads.count) {
+      softmax_sums const s = memory_->sums[thread];
+      float* const end = out + thread * pitch + c_.p.shape.v_dim;
+      end[0] = s.max;
+      end[1] = s.sum;
+      end[2] = s.weighted;
+    }
+  }
+
+  [[nodiscard]] __device__ int scale_copy(int d) const noexcept {
+    return one_value_scale_ ? 0 : d / scale_block;
+  }
+
+  __device__ void tile(row<Problem> const& own, head_range const& heads, query_rows<C> const& q,
+                       std::int32_t first, std::int32_t count, sums_type& sums) noexcept {
+    keys_type const keys = attention_keys<Problem>(c_.p, c_.a, heads.kv_head);
+    values_type const values = attention_values<Problem>(c_.p, c_.a, heads.kv_head);
+    row_scales const key_scales = scales_of_keys<Problem>(c_.a, heads.kv_head);
+    row_scales const value_scales = scales_of_values<Problem>(c_.a, heads.kv_head);
+    one_value_scale_ = value_scales.one_a_row();
+    find_keys(own, first, count);
+    __syncthreads();
+    if constexpr (scaled) load_scales(values, value_scales);
+
+    // Slices of keys, then buffers of values, through one ring.
+    int const key_steps = knows_scores ? 0 : keys.slices();
+    int const together = keys_of_buffer(values, sums_type::widens);
+    int const steps = key_steps + (count + together - 1) / together;
+    int next = 0;
+    auto const issue = [&] {
+      if (next < key_steps) {
+        copy_keys(keys, next);
+      } else if (next < steps) {
+        copy_values(values, (next - key_steps) * together, together);
+      }
+      ++next;
+      ring_.commit();
+    };
+    for (int i = 0; i < ring_.ahead(); ++i) issue();
+    if constexpr (!knows_scores) {
+      key_products<C, keys_type, scaled, attend_heads / 8> products;
+      products.clear();
+      for (int s = 0; s < key_steps; ++s) {
+        char const* const buffer = ring_.advance();
+        issue();
+        products.add(buffer, s, keys, q, heads.count, key_scales.one_a_row(),
+                     [&](int key, int block) {
+                       location const l = memory_->where[key];
+                       return l.outer < 0 ? 0.0f : key_scales.of(keys.at(l), l, block);
+                     });
+      }
+      products.each(heads.count, [&](int h, int key, float s) { memory_->score[h][key] = s; });
+    } else if (threadIdx.x < tile_keys) {
+      auto const key = static_cast<std::int32_t>(threadIdx.x);
+      memory_->score[0][key] = key < count ? from_ordered(own.key()[first + key]) : 0.0f;
+    }
+    __syncthreads();
+    add_softmax(heads);
+    __syncthreads();
+    sums.rescale(c_.p.shape.v_dim, [&](int h, int block) {
+      float const f = memory_->factor[h];
+      return scaled && sizeof(C) == 2 ? f * memory_->block_factor[one_value_scale_ ? 0 : block] : f;
+    });
+    for (int s = key_steps; s < steps; ++s) {
+      char const* const buffer = ring_.advance();
+      issue();
+      int const at = (s - key_steps) * together;
+      if constexpr (std::is_same_v<C, float>) {
+        sums.add(buffer, together, at, values, heads.count, memory_->p, [&](int key, int block) {
+          return memory_->scale[one_value_scale_ ? 0 : block][key];
+        });
+      } else {
+        sums.add(buffer, memory_->wide, together, at, values, heads.count, memory_->p,
+                 one_value_scale_);
+      }
+    }
+    ring_.drain();
+  }
+
+  /// Where the keys of this tile's entries lie.
+  __device__ void find_keys(row<Problem> const& own, std::int32_t first,
+                            std::int32_t count) noexcept {
+    auto const key = static_cast<std::int32_t>(threadIdx.x);
+    if (key >= tile_keys) return;
+    location l{-1, 0};
+    std::int32_t const local = key < count ? local_of(own, first + key) : -1;
+    if (local >= 0) {
+      l = Problem::kv_source::locate(c_.a.kv, own.entry->of.b, local, c_.p.shape.page_size);
+      if (l.outer < 0) report(c_.a.error, data_error::page_out_of_range);
+    }
+    memory_->where[key] = l;
+  }
+
+  /// The local index of an entry; negative where it is not here.
+  [[nodiscard]] __device__ std::int32_t local_of(row<Problem> const& own,
+                                                 std::int32_t entry) const noexcept {
+    if constexpr (Problem::selects) return own.index()[entry];
+    location const at = own.query(c_);
+    std::int32_t const position =
+        c_.a.given_positions.at(at.outer, own.scope_head, at.token)[entry];
+    if (position < 0 || position >= own.entry->of.length) {
+      if (position != -1) report(c_.a.error, data_error::position_out_of_range);
+      return -1;
+    }
+    shard const& part = c_.p.options.shard;
+    auto const local = static_cast<std::int32_t>(local_below(part, position));
+    return local_below(part, std::int64_t{position} + 1) > local ? local : -1;
+  }
+
+  __device__ void copy_keys(keys_type const& keys, int slice) noexcept {
+    auto const line = static_cast<int>(threadIdx.x / 8);
+#pragma unroll
+    for (int i = 0; i < tile_keys / 32; ++i) {
+      location const l = memory_->where[line + 32 * i];
+      copy_line<true>(ring_.next(), line + 32 * i, static_cast<int>(threadIdx.x % 8),
+                      l.outer < 0 ? nullptr : keys.at(l), keys.offset(slice), keys.bytes(slice));
+    }
+  }
+  __device__ void copy_values(values_type const& values, int first, int together) noexcept {
+    int const lines = together * values.slices();
+    for (int line = static_cast<int>(threadIdx.x / 8); line < lines; line += block_threads / 8) {
+      int const slice = line / together;
+      location const l = memory_->where[first + line % together];
+      copy_line<true>(ring_.next(), line, static_cast<int>(threadIdx.x % 8),
+                      l.outer < 0 ? nullptr : values.at(l), values.offset(slice),
+                      values.bytes(slice));
+    }
+  }
+
+  /// Scales of the values of this tile, and what they are referred to: products of probabilities
+  /// and scales must fit a 16-bit type.
+  __device__ void load_scales(values_type const& values, row_scales const& scales) noexcept {
+    int const blocks = one_value_scale_ ? 1 : (values.dim + scale_block - 1) / scale_block;
+    for (int n = static_cast<int>(threadIdx.x); n < blocks * tile_keys; n += block_threads) {
+      location const l = memory_->where[n % tile_keys];
+      memory_->scale[n / tile_keys][n % tile_keys] =
+          l.outer < 0 ? 0.0f : scales.of(values.at(l), l, n / tile_keys);
+    }
+    __syncthreads();
+    auto const warp = static_cast<int>(threadIdx.x / 32);
+    auto const lane = static_cast<int>(threadIdx.x % 32);
+    if (warp >= blocks) return;
+    float most = 0.0f;
+    for (int key = lane; key < tile_keys; key += 32) most = fmaxf(most, memory_->scale[warp][key]);
+    most = fmaxf(warp_max(most), memory_->reference[warp]);
+    __syncwarp();
+    if (lane == 0) {
+      float const before = memory_->reference[warp];
+      memory_->block_factor[warp] = most > 0.0f ? before / most : 1.0f;
+      memory_->reference[warp] = most;
+    }
+  }
+
+  /// Turns the scores of this tile into probabilities against the largest logit so far.
+  __device__ void add_softmax(head_range const& heads) noexcept {
+    auto const warp = static_cast<int>(threadIdx.x / 32);
+    auto const lane = static_cast<int>(threadIdx.x % 32);
+    for (int h = warp; h < attend_heads; h += block_warps) {
+      float x[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+      if (h < heads.count) add_head(h, lane, x);
+#pragma unroll
+      for (int n = 0; n < 4; ++n) put(h, lane + 32 * n, x[n]);
+    }
+  }
+
+  __device__ void add_head(int h, int lane, float (&x)[4]) noexcept {
+    softmax_sums sums = memory_->sums[h];
+    float most = sums.max;
+    bool nan = false;
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+      int const key = lane + 32 * n;
+      x[n] = memory_->where[key].outer < 0 ? minus_infinity()
+                                           : to_logit(c_.p.options, memory_->score[h][key]);
+      most = fmaxf(most, x[n]);
+      nan |= x[n] != x[n];
+    }
+    most = warp_max(most);
+    nan = __any_sync(0xffffffffu, nan);
+    float factor = 1.0f;
+    if (nan || most > minus_infinity()) {
+      float sum = 0.0f;
+      float weighted = 0.0f;
+      factor = sums.refer_to(most);
+      exponentials(x, most, sum, weighted);
+      sums.sum += sum;
+      sums.weighted += weighted;
+    } else {
+#pragma unroll
+      for (int n = 0; n < 4; ++n) x[n] = 0.0f;
+    }
+    __syncwarp();
+    if (lane == 0) {
+      memory_->sums[h] = sums;
+      memory_->factor[h] = factor;
+    }
+  }
+
+  __device__ void put(int h, int key, float p) noexcept {
+    if constexpr (std::is_same_v<C, float>) {
+      memory_->p.p[0][h][key] = p;
+    } else if constexpr (!scaled) {
+      memory_->p.p[0][h][key] = C(p);
+    } else {
+      int const blocks = one_value_scale_ ? 1 : (c_.p.shape.v_dim + scale_block - 1) / scale_block;
+      for (int block = 0; block < blocks; ++block) {
+        float const unit = memory_->reference[block];
+        memory_->p.p[block][h][key] =
+            C(unit > 0.0f ? p * (memory_->scale[block][key] / unit) : 0.0f * p);
+      }
+    }
+  }
+
+  context<Problem> const& c_;
+  slice_ring ring_;
+  memory_type* memory_;
+  bool one_value_scale_ = true;
+};
+
+}  // namespace tka::inline TKA_ABI::detail::cuda

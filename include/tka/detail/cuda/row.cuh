@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// One row of scratch and the query token it belongs to.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/shared/ordered_key.hpp>
+#include <tka/detail/shared/problem.hpp>
+#include <tka/detail/shared/sequence.hpp>
+
+#include <cstdint>
+
+namespace tka::inline TKA_ABI::detail::cuda {
+
+/// What the agents of one launch share.
+template <class Problem>
+struct context {
+  plan const& p;
+  arguments<Problem> const& a;
+  geometry<Problem> g;
+  schedule_table table;
+  std::uint32_t* pool;  ///< scratch for rows
+  wave now;
+
+  [[nodiscard]] __device__ std::uint32_t* unit_memory(std::int32_t b,
+                                                      std::int64_t unit) const noexcept {
+    return pool + (table.at(count_of::words, b) + unit * table.per_unit(count_of::words, b) -
+                   now.first_word);
+  }
+};
+
+/// Where a unit stands.
+struct unit_place {
+  std::int32_t head;        ///< scanning head
+  std::int32_t head_block;  ///< only where blocks of heads are units
+  std::int32_t first_token;
+  std::int32_t tokens;  ///< that exist
+};
+
+template <class Problem>
+[[nodiscard]] __device__ unit_place place_of(context<Problem> const& c, std::int32_t b,
+                                             std::int64_t unit) noexcept {
+  sequence_entry const& e = c.table.entries[b];
+  auto const tile = static_cast<std::int32_t>(unit % e.token_tiles);
+  auto const rest = static_cast<std::int32_t>(unit / e.token_tiles);
+  std::int32_t const blocks = geometry<Problem>::heads_are_units ? c.g.head_blocks : 1;
+  unit_place u{};
+  u.head = rest / blocks;
+  u.head_block = rest % blocks;
+  u.first_token = tile * e.tokens;
+  u.tokens = smaller(e.tokens, e.of.queries - u.first_token);
+  return u;
+}
+
+/// Visible keys of a row, counted without the gap: compact index c is local index c, or c + gap.
+struct compact_range {
+  visible_range range;
+
+  [[nodiscard]] __device__ std::int32_t gap() const noexcept {
+    return range.main_begin - range.sinks_end;
+  }
+  [[nodiscard]] __device__ std::int32_t visible() const noexcept { return range.end - gap(); }
+  [[nodiscard]] __device__ std::int32_t local(std::int32_t c) const noexcept {
+    return c < range.sinks_end ? c : c + gap();
+  }
+  [[nodiscard]] __device__ std::int32_t compact(std::int32_t local) const noexcept {
+    return local < range.sinks_end ? local : local - gap();
+  }
+  /// Compact indices [0, head()) and [tail(), visible()) are forced.
+  [[nodiscard]] __device__ std::int32_t head() const noexcept { return range.forced_head; }
+  [[nodiscard]] __device__ std::int32_t tail() const noexcept { return range.forced_tail - gap(); }
+  [[nodiscard]] __device__ bool keeps_all() const noexcept { return visible() <= range.keep; }
+};
+
+/// One selection: a query token and a scope head, with its scratch.
+template <class Problem>
+struct row {
+  sequence_entry const* entry;
+  row_layout at;
+  std::uint32_t* memory;
+  std::int32_t token;       ///< of its sequence
+  std::int32_t unit_head;   ///< scanning head of its unit
+  std::int32_t scope_head;  ///< over all heads of the scope
+  bool exists;              ///< false: behind the last token, or head, of its unit
+
+  __device__ row(context<Problem> const& c, std::int32_t b, std::int64_t unit,
+                 std::int32_t r) noexcept {
+    entry = &c.table.entries[b];
+    unit_place const u = place_of<Problem>(c, b, unit);
+    at = layout_of<Problem>(c.p, entry->extent);
+    memory = c.unit_memory(b, unit) + r * entry->row_words;
+    std::int32_t const each = c.g.selections();
+    token = u.first_token + r / each;
+    unit_head = u.head;
+    std::int32_t const head = u.head_block * c.g.head_block + r % each;
+    exists = r / each < u.tokens && (!geometry<Problem>::heads_are_units || head < c.g.heads);
+    scope_head = geometry<Problem>::heads_are_units ? u.head * c.g.heads + head : u.head;
+  }
+
+  [[nodiscard]] __device__ compact_range range(context<Problem> const& c) const noexcept {
+    return {range_of<Problem>(c.p, c.a, entry->of, token)};
+  }
+  [[nodiscard]] __device__ location query(context<Problem> const& c) const noexcept {
+    return Problem::query_source::locate(c.a.query, entry->of.b, token);
+  }
+  [[nodiscard]] __device__ std::uint32_t* state() const noexcept { return memory + at.state; }
+  [[nodiscard]] __device__ ordered_key* scores() const noexcept {
+    return reinterpret_cast<ordered_key*>(memory + at.scores);
+  }
+  [[nodiscard]] __device__ float* raw(std::int32_t head) const noexcept {
+    return reinterpret_cast<float*>(memory + at.raw + head * round_up(entry->extent.visible, 32));
+  }
+  [[nodiscard]] __device__ float* sums(std::int32_t head, std::int32_t tile) const noexcept {
+    return reinterpret_cast<float*>(memory + at.sums) +
+           (std::int64_t{head} * entry->extent.tiles + tile) * 3;
+  }
+  [[nodiscard]] __device__ float* lse() const noexcept {
+    return reinterpret_cast<float*>(memory + at.lse);
+  }
+  [[nodiscard]] __device__ std::uint32_t* histogram(int digit) const noexcept {
+    return memory + at.histogram + 2048 * digit;
+  }
+  [[nodiscard]] __device__ std::uint32_t* counts(std::int32_t chunk) const noexcept {
+    return memory + at.counts + 2 * chunk;
+  }
+  [[nodiscard]] __device__ std::int32_t* index() const noexcept {
+    return reinterpret_cast<std::int32_t*>(memory + at.index);
+  }
+  [[nodiscard]] __device__ ordered_key* key() const noexcept {
+    return reinterpret_cast<ordered_key*>(memory + at.key);
+  }
+  /// Part `part` of query head `head` (counted within the selection): v_dim sums, then max, sum,
+  /// weighted.
+  [[nodiscard]] __device__ float* part(plan const& p, std::int32_t part,
+                                       std::int32_t head) const noexcept {
+    return reinterpret_cast<float*>(memory + at.parts) +
+           (std::int64_t{part} * heads_of_selection<Problem>(p.shape) + head) * (p.shape.v_dim + 4);
+  }
+};
+
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -1,0 +1,140 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// The schedule of a call, made on the device from the real lengths: where each sequence's units
+/// and items begin, and which of them share scratch at a time.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/shared/problem.hpp>
+#include <tka/detail/shared/sequence.hpp>
+
+#include <cstdint>
+
+namespace tka::inline TKA_ABI::detail::cuda {
+
+/// What is counted over all units, in order. Items of a kind are shared out among the blocks.
+enum class count_of : int {
+  units,
+  words,    ///< of scratch
+  tiles,    ///< key tiles of units
+  chunks,   ///< chunks of rows
+  attends,  ///< parts of lists x blocks of heads
+  rows,     ///< rows x blocks of heads
+  kinds
+};
+inline constexpr int kinds = static_cast<int>(count_of::kinds);
+
+/// One sequence of the schedule.
+struct sequence_entry {
+  sequence of;
+  row_extent extent;
+  std::int32_t tokens;  ///< of a unit
+  std::int32_t token_tiles;
+  std::int64_t row_words;
+  std::int64_t per_unit[kinds];  ///< how many of each kind one unit has
+};
+
+/// In scratch; `begin[kind][b]` counts what lies before sequence b, [batch] is the total.
+struct schedule_table {
+  sequence_entry* entries;   ///< [batch]
+  std::int64_t* begin;       ///< [kinds][batch + 1]
+  std::int64_t* unit_words;  ///< the largest unit
+  std::int32_t batch;
+
+  [[nodiscard]] TKA_HOST_DEVICE static std::int64_t words(std::int32_t batch) noexcept {
+    std::int64_t const entry = sizeof(sequence_entry) / 4;
+    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 1), 32);
+  }
+  TKA_HOST_DEVICE schedule_table(void* memory, std::int32_t n) noexcept : batch(n) {
+    entries = static_cast<sequence_entry*>(memory);
+    begin = reinterpret_cast<std::int64_t*>(entries + n);
+    unit_words = begin + kinds * (n + 1);
+  }
+  [[nodiscard]] TKA_HOST_DEVICE std::int64_t& at(count_of kind, std::int32_t b) const noexcept {
+    return begin[static_cast<int>(kind) * (batch + 1) + b];
+  }
+  [[nodiscard]] TKA_HOST_DEVICE std::int64_t per_unit(count_of kind,
+                                                      std::int32_t b) const noexcept {
+    return entries[b].per_unit[static_cast<int>(kind)];
+  }
+};
+static_assert(sizeof(sequence_entry) % 8 == 0);
+
+/// An item: number `rest` of unit `unit` of sequence b.
+struct item {
+  std::int32_t b;
+  std::int64_t unit;
+  std::int64_t rest;
+};
+
+/// The sequence in which item `n` of a kind lies. All lanes of the warp ask together.
+[[nodiscard]] __device__ inline std::int32_t find_sequence(schedule_table const& t, count_of kind,
+                                                           std::int64_t n) noexcept {
+  // Each step looks at 32 places: the last whose begin is <= n.
+  auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
+  std::int32_t low = 0;
+  std::int32_t span = t.batch;
+  while (span > 1) {
+    std::int32_t const step = (span + 31) / 32;
+    std::int32_t const at = low + lane * step;
+    bool const before = at < low + span && t.at(kind, at) <= n;
+    unsigned const found = __ballot_sync(0xffffffffu, before);
+    std::int32_t const last = 31 - __clz(static_cast<int>(found));
+    std::int32_t const end = low + span;
+    low += last * step;
+    span = smaller(step, end - low);
+  }
+  return low;
+}
+
+[[nodiscard]] __device__ inline item find_item(schedule_table const& t, count_of kind,
+                                               std::int64_t n) noexcept {
+  std::int32_t const b = find_sequence(t, kind, n);
+  std::int64_t const inside = n - t.at(kind, b);
+  std::int64_t const each = t.per_unit(kind, b);
+  return {b, inside / each, inside % each};
+}
+
+/// The units that share scratch at one time, [first, last), and where their scratch begins.
+struct wave {
+  std::int64_t first_unit;
+  std::int64_t last_unit;
+  std::int64_t first_word;
+};
+
+/// The first unit whose scratch begins at or behind `word`.
+[[nodiscard]] __device__ inline std::int64_t unit_from_word(schedule_table const& t,
+                                                            std::int64_t word) noexcept {
+  if (word >= t.at(count_of::words, t.batch)) return t.at(count_of::units, t.batch);
+  std::int32_t const b = find_sequence(t, count_of::words, word);
+  std::int64_t const each = t.per_unit(count_of::words, b);
+  return t.at(count_of::units, b) + ceil_div(word - t.at(count_of::words, b), each);
+}
+
+/// How many items of a kind lie before a unit.
+[[nodiscard]] __device__ inline std::int64_t items_before(schedule_table const& t, count_of kind,
+                                                          std::int64_t unit) noexcept {
+  if (unit >= t.at(count_of::units, t.batch)) return t.at(kind, t.batch);
+  std::int32_t const b = find_sequence(t, count_of::units, unit);
+  return t.at(kind, b) + (unit - t.at(count_of::units, b)) * t.per_unit(kind, b);
+}
+
+/// This block's share of a kind's items in a wave: neighbours, so that it stays in few units.
+struct share {
+  std::int64_t begin;
+  std::int64_t end;
+};
+[[nodiscard]] __device__ inline share share_of(schedule_table const& t, count_of kind,
+                                               wave const& w) noexcept {
+  std::int64_t const from = items_before(t, kind, w.first_unit);
+  std::int64_t const all = items_before(t, kind, w.last_unit) - from;
+  auto const block = std::int64_t{blockIdx.x};
+  auto const blocks = std::int64_t{gridDim.x};
+  return {from + all * block / blocks, from + all * (block + 1) / blocks};
+}
+
+}  // namespace tka::inline TKA_ABI::detail::cuda

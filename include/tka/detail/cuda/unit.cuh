@@ -1,0 +1,214 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// How a call is cut: units of work, rows of a unit, and what a row keeps in scratch.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/shared/problem.hpp>
+#include <tka/detail/shared/sequence.hpp>
+#include <tka/detail/shared/visible_range.hpp>
+#include <tka/plan.hpp>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace tka::inline TKA_ABI::detail::cuda {
+
+template <class T>
+[[nodiscard]] TKA_HOST_DEVICE constexpr T smaller(T a, T b) noexcept {
+  return b < a ? b : a;
+}
+template <class T>
+[[nodiscard]] TKA_HOST_DEVICE constexpr T larger(T a, T b) noexcept {
+  return a < b ? b : a;
+}
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t ceil_div(std::int64_t a,
+                                                              std::int64_t b) noexcept {
+  return (a + b - 1) / b;
+}
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t round_up(std::int64_t a,
+                                                              std::int64_t b) noexcept {
+  return ceil_div(a, b) * b;
+}
+
+/// The type whose rows of q lie in shared memory while keys pass: what scores are multiplied in.
+template <class Problem>
+struct scored {
+  using query = typename Problem::precision::query_type;
+  using key = typename Problem::precision::key_type;
+};
+template <class Problem>
+  requires(Problem::by_index)
+struct scored<Problem> {
+  using query = typename Problem::selection::precision::query_type;
+  using key = typename Problem::selection::precision::key_type;
+};
+
+/// The cut that a plan fixes for all its sequences. A unit is one scanning head and a tile of query
+/// tokens: its rows share one pass over the keys.
+template <class Problem>
+struct geometry {
+  /// Score heads of one token in one unit before they are combined.
+  std::int32_t heads;
+  /// Of these, scored in one pass over the keys.
+  std::int32_t head_block;
+  std::int32_t head_blocks;  ///< units (or passes) for all the heads
+  std::int32_t scan_heads;   ///< heads that have units of their own
+  std::int32_t tokens;       ///< query tokens of a unit, at most
+  std::int32_t dim;          ///< of the rows that are scored
+
+  /// Each block of heads has its own selections, so it is a unit; else it is a pass of one unit.
+  static constexpr bool heads_are_units = Problem::by_query_key && Problem::per_query_head;
+
+  TKA_HOST_DEVICE explicit geometry(plan const& p) noexcept {
+    shape const& s = p.shape;
+    heads = !Problem::selects       ? 1
+            : Problem::by_query_key ? s.group()
+            : Problem::by_index     ? s.index_heads
+                                    : 1;
+    scan_heads = Problem::by_query_key && Problem::selects ? s.kv_heads
+                 : Problem::by_index                       ? 1
+                                                           : p.scope_heads;
+    dim = Problem::by_index ? s.index_dim : s.qk_dim;
+    std::int32_t const most = rows_that_fit(dim);
+    head_block = smaller(heads, most);
+    head_blocks = static_cast<std::int32_t>(ceil_div(heads, head_block));
+    tokens = head_blocks > 1 ? 1 : larger(most / head_block, 1);
+    tokens = larger(smaller(tokens, p.schedule.query_tile), 1);
+  }
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t rows_that_fit(
+      std::int32_t dim) noexcept {
+    constexpr bool full = std::is_same_v<typename scored<Problem>::query, float>;
+    std::int32_t const row = dim * (full ? 4 : 2) + 16;
+    return smaller(most_rows, query_bytes / row / 8 * 8);
+  }
+  /// Units of one tile of tokens.
+  [[nodiscard]] TKA_HOST_DEVICE std::int32_t units_of_tile() const noexcept {
+    return scan_heads * (heads_are_units ? head_blocks : 1);
+  }
+  /// Selections of one token in one unit.
+  [[nodiscard]] TKA_HOST_DEVICE std::int32_t selections() const noexcept {
+    return heads_are_units ? head_block : 1;
+  }
+};
+
+/// Sums over visible keys are kept: for metrics, or to normalise scores before combining heads.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE constexpr bool sums_visible(options const& o) noexcept {
+  return Problem::selects && Problem::by_query_key &&
+         (o.metrics == metrics::visible ||
+          (Problem::per_kv_group && o.combine == combine::softmax_sum));
+}
+/// Scores of all heads are kept until their sums are known.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE constexpr bool keeps_raw(options const& o) noexcept {
+  return Problem::selects && Problem::by_query_key && Problem::per_kv_group &&
+         o.combine == combine::softmax_sum;
+}
+
+/// Query heads that attend over one selection.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t heads_of_selection(shape const& s) noexcept {
+  return Problem::per_query_head ? 1 : Problem::per_kv_group ? s.group() : s.q_heads;
+}
+/// Blocks of query heads of one key head in which they are attended.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t attend_blocks(shape const& s) noexcept {
+  if (Problem::per_query_head) return 1;
+  auto const blocks = static_cast<std::int32_t>(ceil_div(s.group(), attend_heads));
+  return Problem::per_kv_group ? blocks : blocks * s.kv_heads;
+}
+
+inline constexpr int digit_bits[3] = {11, 11, 10};
+inline constexpr int histogram_words = 2048 + 2048 + 1024;
+
+/// Words that a row keeps beside its scores.
+enum row_word : int {
+  forced_count = 0,    ///< forced keys above -inf
+  digit_prefix = 1,    ///< [3] what is known of the threshold after each digit
+  digit_wanted = 4,    ///< [3] keys still to be found in the bin
+  threshold_key = 7,   ///< ordered key above which all are kept
+  threshold_ties = 8,  ///< keys equal to it that are kept
+  selected_count = 9,
+  last_kept = 10,  ///< [2] 64 bits: order and position of the last key kept
+  row_state_words = 32
+};
+
+/// Offsets, in 4-byte words, of what one row keeps in scratch.
+struct row_layout {
+  std::int64_t scores = 0;     ///< [visible] ordered keys, or combined scores under way
+  std::int64_t raw = 0;        ///< [heads][visible] only softmax_sum
+  std::int64_t sums = 0;       ///< [score heads][tiles] softmax sums over visible keys
+  std::int64_t lse = 0;        ///< [score heads] only softmax_sum
+  std::int64_t histogram = 0;  ///< [histogram_words]
+  std::int64_t state = 0;      ///< [row_state_words]
+  std::int64_t counts = 0;     ///< [chunks][2] keys above the threshold and equal to it
+  std::int64_t index = 0;      ///< [capacity] selected, ascending local indices
+  std::int64_t key = 0;        ///< [capacity] their ordered keys
+  std::int64_t parts = 0;      ///< [parts][heads][v_dim + 4]
+  std::int64_t words = 0;
+};
+
+/// What is the same for all rows of one sequence.
+struct row_extent {
+  std::int64_t visible = 0;  ///< keys that a row sees at most
+  std::int32_t tiles = 0;    ///< of local keys
+  std::int32_t chunks = 0;
+  std::int32_t parts = 0;  ///< of a list
+};
+
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE row_extent extent_of(plan const& p, std::int64_t length) noexcept {
+  options const& o = p.options;
+  row_extent e{};
+  std::int64_t const local = local_below(o.shard, length);
+  e.visible = local;
+  if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
+    e.visible = smaller<std::int64_t>(local, std::int64_t{o.sinks} + larger(o.window, o.recent));
+  }
+  std::int64_t const entries =
+      Problem::selects ? smaller<std::int64_t>(p.capacity, e.visible) : p.capacity;
+  e.tiles = static_cast<std::int32_t>(ceil_div(local, tile_keys));
+  e.chunks = Problem::selects ? static_cast<std::int32_t>(ceil_div(e.visible, chunk_keys)) : 0;
+  e.parts = Problem::attends ? static_cast<std::int32_t>(ceil_div(entries, part_keys)) : 0;
+  return e;
+}
+
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE row_layout layout_of(plan const& p, row_extent const& e) noexcept {
+  constexpr std::int64_t line = 32;
+  shape const& s = p.shape;
+  row_layout r{};
+  auto const take = [&r](std::int64_t words) {
+    std::int64_t const at = r.words;
+    r.words += round_up(words, line);
+    return at;
+  };
+  std::int64_t const score_heads = Problem::per_query_head ? 1 : s.group();
+  r.state = take(row_state_words);
+  if (Problem::selects) {
+    r.scores = take(e.visible);
+    if (keeps_raw<Problem>(p.options)) {
+      r.raw = take(score_heads * round_up(e.visible, line));
+      r.lse = take(score_heads);
+    }
+    if (sums_visible<Problem>(p.options)) r.sums = take(score_heads * e.tiles * 3);
+    r.histogram = take(histogram_words);
+    r.counts = take(std::int64_t{2} * e.chunks);
+    if (Problem::attends) {
+      std::int64_t const entries = smaller<std::int64_t>(p.capacity, e.visible);
+      r.index = take(entries);
+      r.key = take(entries);
+    }
+  }
+  if (Problem::attends) {
+    r.parts = take(std::int64_t{e.parts} * heads_of_selection<Problem>(s) * (s.v_dim + 4));
+  }
+  return r;
+}
+
+}  // namespace tka::inline TKA_ABI::detail::cuda

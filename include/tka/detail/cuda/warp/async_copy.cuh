@@ -1,0 +1,52 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// Asynchronous copies from global to shared memory.
+
+#pragma once
+
+#include <tka/config.hpp>
+
+#include <cstdint>
+
+namespace tka::inline TKA_ABI::detail::cuda {
+
+[[nodiscard]] __device__ inline std::uint32_t shared_address(void const* p) noexcept {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
+}
+
+/// 16 bytes; where `there` is false nothing is read and zeros are written.
+__device__ inline void copy_16_async(void* to, void const* from, bool there) noexcept {
+  int const bytes = there ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+               "r"(bytes)
+               : "memory");
+}
+
+/// The same for rows that begin at any multiple of 4 bytes.
+__device__ inline void copy_16_by_words_async(void* to, void const* from, bool there) noexcept {
+  int const bytes = there ? 4 : 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(to) + 4 * i),
+                 "l"(static_cast<char const*>(from) + (there ? 4 * i : 0)), "r"(bytes)
+                 : "memory");
+  }
+}
+
+__device__ inline void commit_copies() noexcept { asm volatile("cp.async.commit_group;"); }
+
+/// Waits until at most `Left` of this thread's groups of copies are under way.
+template <int Left>
+__device__ inline void wait_for_copies() noexcept {
+  asm volatile("cp.async.wait_group %0;" ::"n"(Left) : "memory");
+}
+
+/// Where chunk `chunk` (16 bytes) of line `line` (128 bytes) lies: lines are rotated so that eight
+/// lines under one another meet eight different groups of banks.
+[[nodiscard]] __device__ inline int swizzled(int line, int chunk) noexcept {
+  return line * 128 + ((chunk ^ (line & 7)) << 4);
+}
+
+}  // namespace tka::inline TKA_ABI::detail::cuda
