@@ -18,6 +18,8 @@ Kinds:
                                "retained_mass", "entropy_nats", "ms_per_token"}]}
     bench_cpu       {"rows": [{"flags", "precision", "kv_len", "group", "score_gbs",
                                "score_share", "call_ms", "call_share"}]}
+    bench_cuda      {"rows": [{"batch", "kv_len", "query_head_us", "kv_group_us", "composed_us",
+                               "cudnn_us", "flash_us", "over_composed", "over_cudnn", "read_share"}]}
 """
 
 import argparse
@@ -104,6 +106,21 @@ KINDS = {
             ("of bandwidth", "call_share", ".0%"),
         ],
         left=2,
+    ),
+    "bench_cuda": columns(
+        [
+            ("batch", "batch", ",d"),
+            ("kv_len", "kv_len", ",d"),
+            ("tka, query_head", "query_head_us", ",.1f"),
+            ("tka, kv_group", "kv_group_us", ",.1f"),
+            ("PyTorch, composed", "composed_us", ",.1f"),
+            ("cuDNN, dense", "cudnn_us", ",.1f"),
+            ("flash, dense", "flash_us", ",.1f"),
+            ("composed / query_head", "over_composed", ".2f"),
+            ("cuDNN / query_head", "over_cudnn", ".2f"),
+            ("of read bandwidth", "read_share", ".0%"),
+        ],
+        left=0,
     ),
 }
 

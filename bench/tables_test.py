@@ -26,6 +26,10 @@ FILES = {
         {"flags": "native", "precision": "bf16", "kv_len": 131072, "group": 4, "score_gbs": 20.0,
          "score_share": 0.81, "call_ms": 5.125, "call_share": 0.5},
     ],
+    "bench_cuda": [
+        {"batch": 64, "kv_len": 8192, "query_head_us": 1234.56, "kv_group_us": 300.0, "composed_us": 2000.0,
+         "cudnn_us": 400.0, "flash_us": None, "over_composed": 1.625, "over_cudnn": 0.324, "read_share": 0.25},
+    ],
 }
 
 
@@ -60,6 +64,13 @@ class Tables(unittest.TestCase):
 
     def test_bench_cpu(self):
         self.assertEqual(self.made("bench_cpu")[2], "| native | bf16 | 131,072 | 4 | 20.0 | 81% | 5.12 | 50% |")
+
+    def test_bench_cuda(self):
+        lines = self.made("bench_cuda")
+        self.assertEqual(lines[1], "|" + " --: |" * 10)
+        self.assertEqual(
+            lines[2], "| 64 | 8,192 | 1,234.6 | 300.0 | 2,000.0 | 400.0 | – | 1.62 | 0.32 | 25% |"
+        )
 
     def test_bad_markers(self):
         top = pathlib.Path(".")

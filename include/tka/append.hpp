@@ -9,6 +9,7 @@
 #include <tka/concepts.hpp>
 #include <tka/config.hpp>
 #include <tka/detail/shared/append_rows.hpp>
+#include <tka/detail/shared/crew.hpp>
 #include <tka/form.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
@@ -22,7 +23,6 @@
 #include <tka/tensor_view.hpp>
 
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace tka::inline TKA_ABI {
@@ -74,12 +74,18 @@ struct append_call {
                 "or fp8");
   static_assert(backend_policy<Backend>,
                 "tka::append: the second argument must be a backend; use cpu (include "
-                "tka/backend/cpu.hpp)");
+                "tka/backend/cpu.hpp) or cuda (include tka/backend/cuda.cuh)");
   static_assert(form_type<Form>, "tka::append: the third argument must be a form; use form<...>");
   using tensors = append_tensors<Precision, Form>;
 
-  [[nodiscard]] status operator()(shape const& s, append_options const& o,
-                                  tensors const& t) const noexcept {
+  template <class... Where>
+  [[nodiscard]] status operator()(shape const& s, append_options const& o, tensors const& t,
+                                  Where const&... where) const noexcept {
+    using work = append_rows<Form, append_options, tensors>;
+    constexpr bool told_where = runs_rows<Backend, work, Where...>;
+    static_assert(told_where || !backend_policy<Backend>,
+                  "tka::append: the last argument says where to run; give one stream (cuda) or "
+                  "none (cpu: the calling thread)");
     if (status const st = check_append(s, o.shard, s.qk_dim, Form::kv_source::has_pages);
         st != status::ok) {
       return st;
@@ -92,18 +98,7 @@ struct append_call {
       return status::null_pointer;
     }
     if (!mla && s.v_dim < 1) return status::invalid_shape;
-    for_each_new_token<Form>(s, o.shard, t, [&](location from, location to) {
-      for (std::int32_t h = 0; h < s.kv_heads; ++h) {
-        auto const* const k = t.new_k.at(from.outer, h, from.token);
-        if constexpr (mla) {
-          write_mla_656(k, t.k.at(to.outer, h, to.token), o.rounding);
-        } else {
-          auto const* const v = t.new_v.at(from.outer, h, from.token);
-          write_row(k, s.qk_dim, t.k.at(to.outer, h, to.token), t.k_scales, to, h, o.rounding);
-          write_row(v, s.v_dim, t.v.at(to.outer, h, to.token), t.v_scales, to, h, o.rounding);
-        }
-      }
-    });
+    if constexpr (told_where) return Backend::run_rows(work{{s, o, t, s.kv_heads}}, where...);
     return status::ok;
   }
 };
@@ -112,13 +107,22 @@ template <class IndexPrecision, class Backend, class Form, class Layout>
 struct append_index_call {
   using key = typename IndexPrecision::key_type;
   static constexpr bool paged_scales = std::is_same_v<Layout, index_layout::page_132>;
+  static_assert(backend_policy<Backend>,
+                "tka::append_index_keys: the second argument must be a backend; use cpu (include "
+                "tka/backend/cpu.hpp) or cuda (include tka/backend/cuda.cuh)");
   static_assert(
       !paged_scales || Form::kv_source::has_pages,
       "tka::append_index_keys: index_layout::page_132 lies in pages; use form<kv::paged>");
   using tensors = append_index_tensors<IndexPrecision, Form>;
 
-  [[nodiscard]] status operator()(shape const& s, append_options const& o,
-                                  tensors const& t) const noexcept {
+  template <class... Where>
+  [[nodiscard]] status operator()(shape const& s, append_options const& o, tensors const& t,
+                                  Where const&... where) const noexcept {
+    using work = append_index_rows<Form, Layout, append_options, tensors>;
+    constexpr bool told_where = runs_rows<Backend, work, Where...>;
+    static_assert(told_where || !backend_policy<Backend>,
+                  "tka::append_index_keys: the last argument says where to run; give one stream "
+                  "(cuda) or none (cpu: the calling thread)");
     if (status const st = check_append(s, o.shard, s.index_dim, Form::kv_source::has_pages);
         st != status::ok) {
       return st;
@@ -132,31 +136,8 @@ struct append_index_call {
         (sizeof(key) == 1 && !paged_scales && !t.k_scales)) {
       return status::null_pointer;
     }
-    for_each_new_token<Form>(s, o.shard, t, [&](location from, location to) {
-      float row[max_row];
-      read_row(t.new_k.at(from.outer, 0, from.token), s.index_dim, row);
-      write_index_row(s, o, t, to, row);
-    });
+    if constexpr (told_where) return Backend::run_rows(work{{s, o, t, 1}}, where...);
     return status::ok;
-  }
-
- private:
-  static void write_index_row(shape const& s, append_options const& o, tensors const& t,
-                              location to, float* row) noexcept {
-    if constexpr (sizeof(key) != 1) {
-      if (o.rotate == rotation::hadamard) rotate_hadamard(row, s.index_dim);
-      key* const out = t.k.at(to.outer, 0, to.token);
-      for (std::int32_t d = 0; d < s.index_dim; ++d) out[d] = key{row[d]};
-    } else if constexpr (paged_scales) {
-      key* const page = t.k.at(to.outer, 0, 0);
-      float const scale =
-          quantize_row(row, s.index_dim, page + to.token * s.index_dim, o.rounding, o.rotate);
-      std::memcpy(static_cast<void*>(page + std::int64_t{s.page_size} * s.index_dim + to.token * 4),
-                  &scale, sizeof(scale));
-    } else {
-      *t.k_scales.at(to.outer, 0, to.token) =
-          quantize_row(row, s.index_dim, t.k.at(to.outer, 0, to.token), o.rounding, o.rotate);
-    }
   }
 };
 
@@ -166,6 +147,8 @@ struct append_index_call {
 /// scales of the form's cache layout. Token i of sequence b goes to position starts[b] + i; one
 /// that has no place (a page out of range, a position >= shape.kv_len) is passed over and
 /// reported. `shape` needs batch, kv_heads, q_len (new tokens), kv_len, qk_dim, v_dim, page_size.
+/// Runs on the calling thread (cpu), or is enqueued on the stream that is its last argument
+/// (cuda, the same bytes).
 template <class Precision, class Backend, class Form = form<>>
 inline constexpr detail::append_call<Precision, Backend, Form> append{};
 

@@ -8,10 +8,11 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/shared/bits.hpp>
+#include <tka/detail/shared/crew.hpp>
+#include <tka/detail/shared/rounded.hpp>
 #include <tka/precision/fp8.hpp>
 #include <tka/scale_view.hpp>
 
-#include <cmath>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI {
@@ -31,42 +32,62 @@ enum class rotation : std::int32_t {
 namespace detail {
 
 /// The scale for values up to `amax`: amax / 448, at least 1e-4 / 448 (as DeepSeek does).
-[[nodiscard]] inline float choose_scale(float amax, scale_rounding rounding) noexcept {
-  float const scale = (amax > 1e-4f ? amax : 1e-4f) / float8_e4m3_t::max;
+[[nodiscard]] TKA_HOST_DEVICE inline float choose_scale(float amax,
+                                                        scale_rounding rounding) noexcept {
+  float const scale = quotient(amax > 1e-4f ? amax : 1e-4f, float8_e4m3_t::max);
   if (rounding == scale_rounding::nearest) return scale;
   auto const bits = bits_as<std::uint32_t>(scale);
   return bits_as<float>((bits & 0x7fffffu) != 0 ? (bits & 0x7f800000u) + 0x00800000u : bits);
 }
 
-/// In place: x <- H x / sqrt(dim), H in Sylvester order.
-inline void rotate_hadamard(float* x, std::int32_t dim) noexcept {
+/// In place: x <- H x / sqrt(dim), H in Sylvester order. All of the crew sees the result.
+template <class Crew = one_thread>
+TKA_HOST_DEVICE void rotate_hadamard(float* x, std::int32_t dim, Crew const& crew = {}) noexcept {
   for (std::int32_t half = 1; half < dim; half *= 2) {
-    for (std::int32_t i = 0; i < dim; i += 2 * half) {
-      for (std::int32_t j = i; j < i + half; ++j) {
-        float const a = x[j];
-        float const b = x[j + half];
-        x[j] = a + b;
-        x[j + half] = a - b;
-      }
+    for (std::int32_t pair = crew.rank(); pair < dim / 2; pair += Crew::size) {
+      std::int32_t const low = pair + (pair & ~(half - 1));  // pairs lie in blocks of 2 * half
+      float const a = x[low];
+      float const b = x[low + half];
+      x[low] = a + b;
+      x[low + half] = a - b;
     }
+    crew.sync();
   }
-  float const scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  for (std::int32_t i = 0; i < dim; ++i) x[i] *= scale;
+  float const scale = quotient(1.0f, square_root(static_cast<float>(dim)));
+  for (std::int32_t i = crew.rank(); i < dim; i += Crew::size) x[i] = one_nan(x[i] * scale, 0.0f);
+  crew.sync();
 }
 
-[[nodiscard]] inline float largest_magnitude(float const* x, std::int32_t count) noexcept {
+/// For all of the crew. NaN does not count.
+template <class Crew = one_thread>
+[[nodiscard]] TKA_HOST_DEVICE float largest_magnitude(float const* x, std::int32_t count,
+                                                      Crew const& crew = {}) noexcept {
   float amax = 0.0f;
-  for (std::int32_t i = 0; i < count; ++i) {
-    float const m = std::fabs(x[i]);
+  for (std::int32_t i = crew.rank(); i < count; i += Crew::size) {
+    float const m = x[i] < 0.0f ? -x[i] : x[i];
     amax = m > amax ? m : amax;
   }
-  return amax;
+  return crew.largest(amax);
 }
 
 /// x / scale in e4m3, saturating.
-inline void quantize_with(float const* x, std::int32_t count, float scale,
-                          float8_e4m3_t* out) noexcept {
-  for (std::int32_t i = 0; i < count; ++i) out[i] = float8_e4m3_t{x[i] / scale};
+template <class Crew = one_thread>
+TKA_HOST_DEVICE void quantize_with(float const* x, std::int32_t count, float scale,
+                                   float8_e4m3_t* out, Crew const& crew = {}) noexcept {
+  for (std::int32_t i = crew.rank(); i < count; i += Crew::size) {
+    out[i] = float8_e4m3_t{one_nan(quotient(x[i], scale), x[i])};
+  }
+}
+
+/// `quantize_row` by a crew, which all sees `row` before.
+template <class Crew>
+[[nodiscard]] TKA_HOST_DEVICE float quantize_row_by(Crew const& crew, float* row, std::int32_t dim,
+                                                    float8_e4m3_t* out, scale_rounding rounding,
+                                                    rotation rotate) noexcept {
+  if (rotate == rotation::hadamard) rotate_hadamard(row, dim, crew);
+  float const scale = choose_scale(largest_magnitude(row, dim, crew), rounding);
+  quantize_with(row, dim, scale, out, crew);
+  return scale;
 }
 
 }  // namespace detail
@@ -76,10 +97,7 @@ inline void quantize_with(float const* x, std::int32_t count, float scale,
 [[nodiscard]] inline float quantize_row(float* row, std::int32_t dim, float8_e4m3_t* out,
                                         scale_rounding rounding = scale_rounding::nearest,
                                         rotation rotate = rotation::none) noexcept {
-  if (rotate == rotation::hadamard) detail::rotate_hadamard(row, dim);
-  float const scale = detail::choose_scale(detail::largest_magnitude(row, dim), rounding);
-  detail::quantize_with(row, dim, scale, out);
-  return scale;
+  return detail::quantize_row_by(detail::one_thread{}, row, dim, out, rounding, rotate);
 }
 
 }  // namespace tka::inline TKA_ABI

@@ -9,6 +9,7 @@
 #include <tka/backend/thread_team.hpp>
 #include <tka/config.hpp>
 #include <tka/detail/cpu/engine.hpp>
+#include <tka/detail/cpu/run_rows.hpp>
 
 #include <thread>
 #include <utility>
@@ -52,6 +53,13 @@ struct cpu {
         engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
       });
     }
+    return status::ok;
+  }
+
+  /// Runs `append` and `merge`, on the calling thread.
+  template <class Work>
+  [[nodiscard]] static status run_rows(Work const& work) noexcept {
+    detail::cpu::run_rows(work);
     return status::ok;
   }
 };

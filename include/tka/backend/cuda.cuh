@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/engine.cuh>
+#include <tka/detail/cuda/dispatch/run_rows.cuh>
 
 #include <cuda_runtime_api.h>
 
@@ -55,6 +56,12 @@ struct cuda {
   [[nodiscard]] static status run(plan const& p, detail::arguments<Problem> const& a,
                                   workspace const& w, cudaStream_t stream) noexcept {
     return engine<Problem>::launch(p, a, w, stream);
+  }
+
+  /// Enqueues `append` and `merge`, an ordinary kernel each.
+  template <class Work>
+  [[nodiscard]] static status run_rows(Work const& work, cudaStream_t stream) noexcept {
+    return detail::cuda::run_rows(work, stream);
   }
 };
 

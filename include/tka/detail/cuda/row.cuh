@@ -128,6 +128,10 @@ struct row {
   [[nodiscard]] __device__ std::uint32_t* counts(std::int32_t chunk) const noexcept {
     return memory + at.counts + 2 * chunk;
   }
+  /// Length of its list.
+  [[nodiscard]] __device__ std::int32_t entries() const noexcept {
+    return static_cast<std::int32_t>(state()[selected_count]);
+  }
   [[nodiscard]] __device__ std::int32_t* index() const noexcept {
     return reinterpret_cast<std::int32_t*>(memory + at.index);
   }

@@ -147,8 +147,8 @@ struct row_layout {
   std::int64_t histogram = 0;  ///< [histogram_words]
   std::int64_t state = 0;      ///< [row_state_words]
   std::int64_t counts = 0;     ///< [chunks][2] keys above the threshold and equal to it
-  std::int64_t index = 0;      ///< [capacity] selected, ascending local indices
-  std::int64_t key = 0;        ///< [capacity] their ordered keys
+  std::int64_t index = 0;      ///< [entries] selected, as local indices
+  std::int64_t key = 0;        ///< [entries] their ordered keys
   std::int64_t parts = 0;      ///< [parts][heads][v_dim + 4]
   std::int64_t words = 0;
 };
@@ -158,7 +158,8 @@ struct row_extent {
   std::int64_t visible = 0;  ///< keys that a row sees at most
   std::int32_t tiles = 0;    ///< of local keys
   std::int32_t chunks = 0;
-  std::int32_t parts = 0;  ///< of a list
+  std::int64_t entries = 0;  ///< of a list
+  std::int32_t parts = 0;    ///< of a list
 };
 
 template <class Problem>
@@ -170,11 +171,10 @@ template <class Problem>
   if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
     e.visible = smaller<std::int64_t>(local, std::int64_t{o.sinks} + larger(o.window, o.recent));
   }
-  std::int64_t const entries =
-      Problem::selects ? smaller<std::int64_t>(p.capacity, e.visible) : p.capacity;
+  e.entries = Problem::selects ? smaller<std::int64_t>(p.capacity, e.visible) : p.capacity;
   e.tiles = static_cast<std::int32_t>(ceil_div(local, tile_keys));
   e.chunks = Problem::selects ? static_cast<std::int32_t>(ceil_div(e.visible, chunk_keys)) : 0;
-  e.parts = Problem::attends ? static_cast<std::int32_t>(ceil_div(entries, part_keys)) : 0;
+  e.parts = Problem::attends ? static_cast<std::int32_t>(ceil_div(e.entries, part_keys)) : 0;
   return e;
 }
 
@@ -199,13 +199,10 @@ template <class Problem>
     if (sums_visible<Problem>(p.options)) r.sums = take(score_heads * e.tiles * 3);
     r.histogram = take(histogram_words);
     r.counts = take(std::int64_t{2} * e.chunks);
-    if (Problem::attends) {
-      std::int64_t const entries = smaller<std::int64_t>(p.capacity, e.visible);
-      r.index = take(entries);
-      r.key = take(entries);
-    }
   }
   if (Problem::attends) {
+    r.index = take(e.entries);
+    if (Problem::selects) r.key = take(e.entries);
     r.parts = take(std::int64_t{e.parts} * heads_of_selection<Problem>(s) * (s.v_dim + 4));
   }
   return r;

@@ -2,30 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// One row of an append: where it goes and how it is written.
+/// The rows of an append: where each comes from, where it goes.
 
 #pragma once
 
 #include <tka/config.hpp>
 #include <tka/detail/shared/visible_range.hpp>
+#include <tka/detail/shared/write_row.hpp>
 #include <tka/form.hpp>
-#include <tka/precision/bf16.hpp>
 #include <tka/quantize.hpp>
-#include <tka/scale_view.hpp>
+#include <tka/select/lightning_indexer.hpp>
 #include <tka/shape.hpp>
 #include <tka/source/location.hpp>
 #include <tka/status.hpp>
 
-#include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <type_traits>
 
 namespace tka::inline TKA_ABI::detail {
-
-/// Values of a row that are buffered at most.
-inline constexpr std::int32_t max_row = 1024;
-inline constexpr std::int32_t mla_656_dim = 576;
 
 [[nodiscard]] constexpr status check_append(shape const& s, shard const& part, std::int32_t dim,
                                             bool pages) noexcept {
@@ -38,98 +32,115 @@ inline constexpr std::int32_t mla_656_dim = 576;
   return status::ok;
 }
 
-inline void set_error(std::uint32_t* word, data_error bit) noexcept {
-  if (word != nullptr) *word |= static_cast<std::uint32_t>(bit);
-}
+/// The rows of every sequence, a token's heads side by side. With `row` it is what a backend runs.
+template <class Form, class Options, class Tensors>
+struct new_rows {
+  using query_source = typename Form::query_source;
+  /// All sequences have as many rows; no data says so.
+  static constexpr bool same_rows = std::is_same_v<query_source, query::uniform>;
+  static constexpr std::int32_t buffered = max_row;  ///< floats that `row` takes as scratch
 
-/// write(from, to) for every new token that has a place in this shard's cache.
-template <class Form, class Tensors, class Write>
-void for_each_new_token(shape const& s, shard const& part, Tensors const& t,
-                        Write&& write) noexcept {
-  for (std::int32_t b = 0; b < s.batch; ++b) {
-    std::int32_t const count = Form::query_source::length(t.query, b, s.q_len);
-    if (count < 0) set_error(t.error, data_error::query_range_invalid);
-    for (std::int32_t i = 0; i < count; ++i) {
-      std::int64_t const position = std::int64_t{t.starts[b]} + i;
-      if (position < 0 || position >= s.kv_len) {
-        set_error(t.error, data_error::position_out_of_range);
-        continue;
-      }
-      std::int64_t const local = local_below(part, position);
-      if (local_below(part, position + 1) == local) continue;  // another shard's
-      location const to =
-          Form::kv_source::locate(t.kv, b, static_cast<std::int32_t>(local), s.page_size);
-      if (to.outer < 0) {
-        set_error(t.error, data_error::page_out_of_range);
-        continue;
-      }
-      write(Form::query_source::locate(t.query, b, i), to);
+  tka::shape shape;
+  Options options;
+  Tensors tensors;
+  std::int32_t heads;
+
+  [[nodiscard]] TKA_HOST_DEVICE std::int32_t sequences() const noexcept { return shape.batch; }
+  /// Of one sequence, at most.
+  [[nodiscard]] std::int64_t most_rows() const noexcept {
+    return std::int64_t{shape.q_len} * heads;
+  }
+  /// Of sequence b; negative: its range breaks a rule.
+  [[nodiscard]] TKA_HOST_DEVICE std::int64_t rows(std::int32_t b) const noexcept {
+    return std::int64_t{query_source::length(tensors.query, b, shape.q_len)} * heads;
+  }
+  [[nodiscard]] TKA_HOST_DEVICE std::uint32_t* error() const noexcept { return tensors.error; }
+
+ protected:
+  /// Where token i of sequence b goes. `outer` < 0: it has no place in this shard's cache.
+  template <class Crew>
+  [[nodiscard]] TKA_HOST_DEVICE location place(std::int32_t b, std::int64_t i,
+                                               Crew const& crew) const noexcept {
+    constexpr location nowhere{-1, 0};
+    std::int64_t const position = tensors.starts[b] + i;
+    if (position < 0 || position >= shape.kv_len) {
+      crew.report(error(), data_error::position_out_of_range);
+      return nowhere;
+    }
+    std::int64_t const local = local_below(options.shard, position);
+    if (local_below(options.shard, position + 1) == local) return nowhere;  // another shard's
+    location const to =
+        Form::kv_source::locate(tensors.kv, b, static_cast<std::int32_t>(local), shape.page_size);
+    if (to.outer < 0) crew.report(error(), data_error::page_out_of_range);
+    return to;
+  }
+};
+
+/// Keys and values.
+template <class Form, class Options, class Tensors>
+struct append_rows : new_rows<Form, Options, Tensors> {
+  static constexpr bool mla = std::is_same_v<typename Form::cache_layout, layout::mla_656>;
+
+  template <class Crew>
+  TKA_HOST_DEVICE void row(std::int32_t b, std::int64_t index, Crew const& crew,
+                           float* buffer) const noexcept {
+    std::int64_t const i = index / this->heads;
+    auto const h = static_cast<std::int32_t>(index % this->heads);
+    location const to = this->place(b, i, crew);
+    if (to.outer < 0) return;
+    auto const& t = this->tensors;
+    scale_rounding const rounding = this->options.rounding;
+    location const from = Form::query_source::locate(t.query, b, static_cast<std::int32_t>(i));
+    auto const* const k = t.new_k.at(from.outer, h, from.token);
+    if constexpr (mla) {
+      write_mla_656(k, t.k.at(to.outer, h, to.token), rounding, crew, buffer);
+    } else {
+      auto const* const v = t.new_v.at(from.outer, h, from.token);
+      write_row(k, this->shape.qk_dim, t.k.at(to.outer, h, to.token), t.k_scales, to, h, rounding,
+                crew, buffer);
+      write_row(v, this->shape.v_dim, t.v.at(to.outer, h, to.token), t.v_scales, to, h, rounding,
+                crew, buffer);
     }
   }
-}
+};
 
-template <class T>
-inline void read_row(T const* row, std::int32_t dim, float* out) noexcept {
-  for (std::int32_t d = 0; d < dim; ++d) out[d] = static_cast<float>(row[d]);
-}
-
-/// e4m3 with scales by `scales`: own scales of a token are chosen and written, shared ones read.
-inline void write_scaled(float const* row, std::int32_t dim, float8_e4m3_t* out,
-                         mutable_scale_view const& scales, location to, std::int32_t head,
-                         scale_rounding rounding) noexcept {
-  if (scales.data == nullptr) {
-    quantize_with(row, dim, 1.0f, out);
-    return;
+/// Keys of an indexer.
+template <class Form, class Layout, class Options, class Tensors>
+struct append_index_rows : new_rows<Form, Options, Tensors> {
+  template <class Crew>
+  TKA_HOST_DEVICE void row(std::int32_t b, std::int64_t i, Crew const& crew,
+                           float* buffer) const noexcept {
+    location const to = this->place(b, i, crew);
+    if (to.outer < 0) return;
+    auto const& t = this->tensors;
+    location const from = Form::query_source::locate(t.query, b, static_cast<std::int32_t>(i));
+    read_row(t.new_k.at(from.outer, 0, from.token), this->shape.index_dim, buffer, crew);
+    write(to, crew, buffer);
   }
-  float* const scale = scales.at(to.outer, head, to.token);
-  std::int32_t const block = scales.block != 0 ? scale_block : dim;
-  for (std::int32_t d = 0; d < dim; d += block) {
-    std::int32_t const n = std::min(block, dim - d);
-    float* const own = scale + d / block * scales.block;
-    if (scales.token != 0) *own = choose_scale(largest_magnitude(row + d, n), rounding);
-    quantize_with(row + d, n, *own, out + d);
-  }
-}
 
-template <class From, class To>
-inline void write_row(From const* from, std::int32_t dim, To* out, mutable_scale_view const& scales,
-                      location to, std::int32_t head, scale_rounding rounding) noexcept {
-  if constexpr (sizeof(To) == 1) {
-    float row[max_row];
-    read_row(from, dim, row);
-    write_scaled(row, dim, out, scales, to, head, rounding);
-  } else {
-    // Wide enough to need no scale: a token's own scales become 1, shared ones divide.
-    for (std::int32_t d = 0; d < dim; ++d) {
-      float value = static_cast<float>(from[d]);
-      if (scales.data != nullptr) {
-        float* const scale = scales.at(to.outer, head, to.token) + d / scale_block * scales.block;
-        if (scales.token != 0) {
-          *scale = 1.0f;
-        } else {
-          value /= *scale;
-        }
-      }
-      out[d] = To(value);
+ private:
+  template <class Crew>
+  TKA_HOST_DEVICE void write(location to, Crew const& crew, float* row) const noexcept {
+    auto const& t = this->tensors;
+    auto const& o = this->options;
+    std::int32_t const dim = this->shape.index_dim;
+    using key = std::remove_pointer_t<decltype(t.k.data)>;
+    if constexpr (sizeof(key) != 1) {
+      if (o.rotate == rotation::hadamard) rotate_hadamard(row, dim, crew);
+      key* const out = t.k.at(to.outer, 0, to.token);
+      for (std::int32_t d = crew.rank(); d < dim; d += Crew::size) out[d] = key{row[d]};
+    } else if constexpr (std::is_same_v<Layout, index_layout::page_132>) {
+      key* const page = t.k.at(to.outer, 0, 0);
+      float const scale =
+          quantize_row_by(crew, row, dim, page + to.token * dim, o.rounding, o.rotate);
+      key* const scales = page + std::int64_t{this->shape.page_size} * dim;
+      if (crew.rank() == 0) store_bytes(scales + to.token * 4, scale);
+    } else {
+      float const scale =
+          quantize_row_by(crew, row, dim, t.k.at(to.outer, 0, to.token), o.rounding, o.rotate);
+      if (crew.rank() == 0) *t.k_scales.at(to.outer, 0, to.token) = scale;
     }
   }
-}
-
-/// 512 e4m3, four scales, 64 bf16: the row of DeepSeek's MLA cache.
-template <class From>
-inline void write_mla_656(From const* from, float8_e4m3_t* out, scale_rounding rounding) noexcept {
-  constexpr std::int32_t latent = 512;
-  float row[mla_656_dim];
-  read_row(from, mla_656_dim, row);
-  float scale[latent / scale_block];
-  for (std::int32_t d = 0; d < latent; d += scale_block) {
-    scale[d / scale_block] = choose_scale(largest_magnitude(row + d, scale_block), rounding);
-    quantize_with(row + d, scale_block, scale[d / scale_block], out + d);
-  }
-  std::memcpy(static_cast<void*>(out + latent), scale, sizeof(scale));
-  bfloat16_t rope[mla_656_dim - latent];
-  for (std::int32_t d = latent; d < mla_656_dim; ++d) rope[d - latent] = bfloat16_t{row[d]};
-  std::memcpy(static_cast<void*>(out + latent + sizeof(scale)), rope, sizeof(rope));
-}
+};
 
 }  // namespace tka::inline TKA_ABI::detail

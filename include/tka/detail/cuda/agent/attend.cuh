@@ -8,7 +8,6 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
 #include <tka/detail/cuda/block/key_products.cuh>
 #include <tka/detail/cuda/block/slice_ring.cuh>
@@ -18,7 +17,6 @@
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
-#include <tka/detail/shared/visible_range.hpp>
 
 #include <cstdint>
 #include <type_traits>
@@ -45,17 +43,6 @@ template <class Problem>
   std::int32_t const first = kv_head * group + begin;
   return {kv_head, first, smaller(attend_heads, group - begin),
           Problem::per_kv_group ? begin : first};
-}
-
-/// Entries of a row's list; from outside it may be of any length.
-template <class Problem>
-[[nodiscard]] __device__ std::int32_t entries_of(context<Problem> const& c,
-                                                 row<Problem> const& own) noexcept {
-  if constexpr (Problem::selects) return static_cast<std::int32_t>(own.state()[selected_count]);
-  location const at = own.query(c);
-  std::int32_t const count = *c.a.given_count.at(at.outer, own.scope_head, at.token);
-  if (count < 0 || count > c.p.capacity) report(c.a.error, data_error::budget_out_of_range);
-  return smaller(larger(count, 0), c.p.capacity);
 }
 
 template <class Problem>
@@ -105,7 +92,7 @@ class attend_agent {
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(rest / blocks)};
       if (!own.exists) continue;
       std::int32_t const first = part * part_keys;
-      std::int32_t const last = smaller(first + part_keys, entries_of(c_, own));
+      std::int32_t const last = smaller(first + part_keys, own.entries());
       if (first >= last) continue;
       attend(own, heads_of(c_, own.scope_head, static_cast<std::int32_t>(rest % blocks)), part,
              first, last);
@@ -224,28 +211,11 @@ class attend_agent {
     auto const key = static_cast<std::int32_t>(threadIdx.x);
     if (key >= tile_keys) return;
     location l{-1, 0};
-    std::int32_t const local = key < count ? local_of(own, first + key) : -1;
-    if (local >= 0) {
-      l = Problem::kv_source::locate(c_.a.kv, own.entry->of.b, local, c_.p.shape.page_size);
-      if (l.outer < 0) report(c_.a.error, data_error::page_out_of_range);
+    if (key < count) {
+      l = Problem::kv_source::locate(c_.a.kv, own.entry->of.b, own.index()[first + key],
+                                     c_.p.shape.page_size);
     }
     memory_->where[key] = l;
-  }
-
-  /// The local index of an entry; negative where it is not here.
-  [[nodiscard]] __device__ std::int32_t local_of(row<Problem> const& own,
-                                                 std::int32_t entry) const noexcept {
-    if constexpr (Problem::selects) return own.index()[entry];
-    location const at = own.query(c_);
-    std::int32_t const position =
-        c_.a.given_positions.at(at.outer, own.scope_head, at.token)[entry];
-    if (position < 0 || position >= own.entry->of.length) {
-      if (position != -1) report(c_.a.error, data_error::position_out_of_range);
-      return -1;
-    }
-    shard const& part = c_.p.options.shard;
-    auto const local = static_cast<std::int32_t>(local_below(part, position));
-    return local_below(part, std::int64_t{position} + 1) > local ? local : -1;
   }
 
   __device__ void copy_keys(keys_type const& keys, int slice) noexcept {

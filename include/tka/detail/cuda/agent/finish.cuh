@@ -43,7 +43,7 @@ class finish_agent {
   /// Count, threshold, and what stands behind the last entry.
   __device__ void write_list_end(row<Problem> const& own) const noexcept {
     location const at = own.query(c_);
-    auto const count = static_cast<std::int32_t>(own.state()[selected_count]);
+    std::int32_t const count = own.entries();
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     for (std::int32_t i = count + thread; i < c_.p.capacity; i += block_threads) {
       if (c_.a.positions) c_.a.positions.at(at.outer, own.scope_head, at.token)[i] = -1;
@@ -69,7 +69,7 @@ class finish_agent {
 
   /// A warp a head.
   __device__ void write_heads(row<Problem> const& own, head_range const& heads) const noexcept {
-    std::int32_t const parts = static_cast<std::int32_t>(ceil_div(entries_of(c_, own), part_keys));
+    std::int32_t const parts = static_cast<std::int32_t>(ceil_div(own.entries(), part_keys));
     auto const warp = static_cast<std::int32_t>(threadIdx.x / 32);
     for (std::int32_t h = warp; h < heads.count; h += block_warps) {
       write_head(own, heads.first + h, heads.in_selection + h, parts);

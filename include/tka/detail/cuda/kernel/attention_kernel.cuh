@@ -15,6 +15,7 @@
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/agent/score.cuh>
 #include <tka/detail/cuda/agent/select.cuh>
+#include <tka/detail/cuda/agent/take_list.cuh>
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
@@ -99,7 +100,12 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
   std::int64_t const span = pool_words - *c.table.unit_words;
   for (std::int64_t word = 0; word < all; word += span) {
     c.now = {unit_from_word(c.table, word), unit_from_word(c.table, word + span), word};
-    if constexpr (Problem::selects) select_wave(c, shared, l.stages, barrier);
+    if constexpr (Problem::selects) {
+      select_wave(c, shared, l.stages, barrier);
+    } else {
+      take_list_agent<Problem>{c, shared}.run();
+      barrier();
+    }
     if constexpr (Problem::attends) {
       attend_agent<Problem>{c, shared, l.stages}.run();
       barrier();
