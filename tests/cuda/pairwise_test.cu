@@ -23,6 +23,8 @@ using namespace support;
 /// Forces what a first plan would not choose: one block, more blocks than fit, tiny units, and
 /// scratch for a single unit.
 std::vector<settings> odd_settings() {
+  if (fast())
+    return {{.schedule = tka::schedule{.workers = 3, .query_tile = 5}, .scratch_limit = 1}};
   return {
       {.schedule = tka::schedule{.workers = 1, .query_tile = 1}, .scratch = int_poison},
       {.schedule = tka::schedule{.workers = 1000000, .query_tile = 7}},
