@@ -90,6 +90,7 @@ struct guarded_call {
       t.kv = {.lengths = kv_lengths.data(),
               .block_table = table.data(),
               .table_stride = table_stride,
+              .table_begin = nullptr,
               .pages = pages};
     } else if constexpr (packed_kv) {
       t.kv = {.cumulative = kv_lengths.data()};
