@@ -28,14 +28,14 @@ SECONDS_PER_TEST = 300
 # Small, tie-heavy and through every kind of call; racecheck is the slowest of the tools.
 SANITIZED = {
     "memcheck": [
-        ("cuda_pairwise_test", "*several*,*decode*"),
+        ("attend_pairwise_cuda_test", "*several*,*decode*"),
         ("errors_data_error_cuda_test", "*"),
         ("errors_given_positions_cuda_test", "*"),
         ("select_order_cuda_test", "*equal scores*,*NaN ranks*,*around tiles*"),
     ],
-    "racecheck": [("cuda_pairwise_test", "*several*"), ("cuda_sanitizer_test", "*")],
-    "initcheck": [("cuda_pairwise_test", "*several*"), ("cuda_sanitizer_test", "*")],
-    "synccheck": [("cuda_pairwise_test", "*several*"), ("cuda_sanitizer_test", "*")],
+    "racecheck": [("attend_pairwise_cuda_test", "*several*"), ("cuda_sanitizer_test", "*")],
+    "initcheck": [("attend_pairwise_cuda_test", "*several*"), ("cuda_sanitizer_test", "*")],
+    "synccheck": [("attend_pairwise_cuda_test", "*several*"), ("cuda_sanitizer_test", "*")],
 }
 
 

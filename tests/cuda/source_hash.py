@@ -25,5 +25,7 @@ def source_hash():
 
 
 if __name__ == "__main__":
-    print(source_hash())
-    sys.exit(0)
+    try:
+        print(source_hash())
+    except (OSError, subprocess.CalledProcessError) as problem:  # no checkout: then no log can be of it
+        print(f"no source hash: {problem}", file=sys.stderr)
