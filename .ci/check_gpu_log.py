@@ -21,7 +21,7 @@ def problem_of(log, wanted):
         return f"is of other sources ({log['source_hash'][:12]}, not {wanted[:12]}); run the GPU tests again"
     if counts["failed"] or counts["skipped"]:
         return f"has {counts['failed']} failed and {counts['skipped']} skipped"
-    if not counts["programs"] or not counts["sanitizer_runs"] or not log["device"]:
+    if not (log["whole"] and counts["programs"] and counts["sanitizer_runs"] and log["device"]):
         return "is not of a whole run on a GPU"
     return ""
 

@@ -96,6 +96,7 @@ def main():
         "date": datetime.date.today().isoformat(),
         "command": " ".join(["tests/cuda/run_gpu_tests.py", *(a for a in sys.argv[1:])]),
         "source_hash": hash_file.read_text().strip() if hash_file.is_file() else "",
+        "whole": not arguments.only and not arguments.no_sanitizer,
         "tests": [],
         "sanitizer": [],
     }

@@ -47,6 +47,8 @@ for name in "${names[@]}"; do
   field() { sed -n "/^--- from\$/q; s/^$1: *//p" "$description" | head -n 1; }
   file=$work/tree/$(field file)
   test=$(field test)
+  filter=$(field case)
+  filter=${filter:-*}
   cp "$file" "$work/original"
   reason=""
   [ -x "$out/$test.whole" ] || build "$test" "$out/$test.whole" || reason="$test does not build"
@@ -61,7 +63,7 @@ for name in "${names[@]}"; do
     printf 'INVALID   %-40s %s\n' "$name" "$reason"
     failed=1
   else
-    printf '%s\t%s\t%s\t%s\n' "$name" "$test" "$(field case)" "$(field why)" >>"$out/list"
+    printf '%s\t%s\t%s\t%s\n' "$name" "$test" "$filter" "$(field why)" >>"$out/list"
     printf 'built     %-40s %s\n' "$name" "$test"
   fi
 done
