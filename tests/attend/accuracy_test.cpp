@@ -52,7 +52,7 @@ TEST_CASE("[tka.error_bound] [tka.attention] fp32: at most twice the plain error
   check_accuracy<tka::fp32>("accuracy fp32");
 }
 TEST_CASE("[tka.error_bound] [tka.attention] fp16: at most twice the plain error") {
-  check_accuracy<tka::fp16>("accuracy fp16");
+  check_accuracy<on_backend<tka::fp16, tka::bf16>>("accuracy fp16");
 }
 TEST_CASE("[tka.error_bound] [tka.attention] bf16: at most twice the plain error") {
   check_accuracy<tka::bf16>("accuracy bf16");

@@ -6,6 +6,7 @@
 
 #include <support/cases.hpp>
 #include <support/compare.hpp>
+#include <support/oracle_names.hpp>
 #include <support/run.hpp>
 
 #include <doctest/doctest.h>
@@ -51,9 +52,11 @@ void check_replay(char const* name, oracle::rules const& r) {
 TEST_CASE("[tka.attend_selected] [tka.score] re-scored keys have the bits of the scan") {
   check_replay<tka::fp32, tka::form<>>("replay fp32", rules());
   check_replay<tka::bf16, tka::form<tka::kv::paged>>("replay bf16", rules());
-  check_replay<tka::fp16, tka::form<tka::kv::ragged, tka::query::ragged>>("replay fp16", rules());
-  check_replay<tka::fp32, tka::form<tka::scope::kv_group>>("replay group",
-                                                           rules(oracle::scope::kv_group));
+  using packed = tka::form<tka::kv::ragged, tka::query::ragged>;
+  check_replay<on_backend<tka::fp16, tka::bf16>, on_backend<packed, tka::form<>>>("replay fp16",
+                                                                                  rules());
+  using groups = on_backend<tka::form<tka::scope::kv_group>, tka::form<>>;
+  check_replay<tka::fp32, groups>("replay group", rules(scope_of<groups>()));
 }
 
 TEST_CASE("[tka.score] select_top_k and sparse_attention name the same scores") {

@@ -18,6 +18,7 @@ namespace {
 
 using namespace support;
 
+using packed_form = tka::form<tka::query::ragged, tka::kv::ragged>;
 constexpr settings with_metrics{.metrics = tka::metrics::visible};
 
 oracle::rules rules() {
@@ -116,14 +117,15 @@ TEST_CASE("[tka.invariant] [tka.lengths] a bound of 1M gives the bits of the exa
   INFO(random);
   auto const p = make_problem(rules(), {{2, 500}, {2, 77}}, contents::normal, random);
   auto const exact = run<tka::exact_radix, tka::fp32>(p);
-  auto const exact_buckets = run<tka::bucketed, tka::fp32>(p);
+  using buckets_in = on_backend<tka::fp32, tka::bf16>;
+  auto const exact_buckets = run<tka::bucketed, buckets_in>(p);
   for (int const bound : {501, 4096, 1 << 20}) {
     CAPTURE(bound);
     settings const cut{.schedule = tka::schedule{.workers = 2, .query_tile = 2, .splits = 5},
                        .metrics = tka::metrics::visible};
     CHECK(difference(exact, run<tka::exact_radix, tka::fp32>(p, {.kv_bound = bound})) == "");
     CHECK(difference(exact, run<tka::exact_radix, tka::fp32>(p, {.kv_bound = bound}, cut)) == "");
-    CHECK(difference(exact_buckets, run<tka::bucketed, tka::fp32>(p, {.kv_bound = bound})) == "");
+    CHECK(difference(exact_buckets, run<tka::bucketed, buckets_in>(p, {.kv_bound = bound})) == "");
   }
 }
 
@@ -159,29 +161,31 @@ TEST_CASE("[tka.invariant] contiguous, ragged and paged keys give the same bits"
   random_source random("sources");
   INFO(random);
   auto const p = make_problem(rules(), {{3, 260}, {3, 31}, {3, 0}}, contents::normal, random);
-  auto const expected = run<tka::exact_radix, tka::fp32>(p);
-  CHECK(difference(expected, run<tka::exact_radix, tka::fp32, tka::form<tka::kv::ragged>>(p)) ==
-        "");
+  using precision = on_backend<tka::fp32, tka::bf16>;
+  auto const expected = run<tka::exact_radix, precision>(p);
+  using ragged = on_backend<tka::form<tka::kv::ragged>, packed_form>;
+  CHECK(difference(expected, run<tka::exact_radix, precision, ragged>(p)) == "");
   for (int const page : {1, 3, 16, 37, 128, 1280}) {
     CAPTURE(page);
     auto const paged =
-        run<tka::exact_radix, tka::fp32, tka::form<tka::kv::paged>>(p, {.page_size = page});
+        run<tka::exact_radix, precision, tka::form<tka::kv::paged>>(p, {.page_size = page});
     CHECK(difference(expected, paged) == "");
   }
-  using ragged = tka::form<tka::query::ragged>;
-  CHECK(difference(expected, run<tka::exact_radix, tka::fp32, ragged>(p)) == "");
+  using ragged_queries = on_backend<tka::form<tka::query::ragged>, packed_form>;
+  CHECK(difference(expected, run<tka::exact_radix, precision, ragged_queries>(p)) == "");
 }
 
 TEST_CASE("[tka.deterministic] 20 runs give the same bits, whatever scratch held") {
   random_source random("reruns");
   INFO(random);
   auto p = make_problem(rules(), {{4, 700}, {4, 90}}, contents::normal, random);
-  round_to<tka::fp16>(p);
-  auto const first = run<tka::exact_radix, tka::fp16>(p);
+  using precision = on_backend<tka::fp16, tka::bf16>;
+  round_to<precision>(p);
+  auto const first = run<tka::exact_radix, precision>(p);
   for (int n = 0; n < 20; ++n) {
     settings set = with_metrics;
     set.scratch = static_cast<unsigned char>(n * 13);
-    CHECK(difference(first, run<tka::exact_radix, tka::fp16>(p, {}, set)) == "");
+    CHECK(difference(first, run<tka::exact_radix, precision>(p, {}, set)) == "");
   }
 }
 

@@ -181,8 +181,9 @@ TEST_CASE("[tka.empty] a row without visible keys: o 0, lse -inf, entropy 0, mas
   r.sink_logits = {1.0, 2.0, 3.0, 4.0};
   auto const p = make_problem(r, {{5, 2}, {5, 0}}, contents::normal, random);
   arranged<tka::fp32, tka::form<>> const a(p, {.kv_bound = 9});
-  for (auto const& got : {attend<tka::exact_radix>(a, options_of(r), visible),
-                          attend<tka::bucketed>(a, options_of(r), visible)}) {
+  for (auto const& got :
+       {attend<tka::exact_radix>(a, options_of(r), visible),
+        attend<on_backend<tka::bucketed, tka::exact_radix>>(a, options_of(r), visible)}) {
     REQUIRE(fault(got) == "");
     for (std::size_t b = 0; b < 2; ++b) {
       for (int h = 0; h < 4; ++h) {
@@ -233,8 +234,12 @@ TEST_CASE("[tka.metrics] without every attention score they are metric_unavailab
   r.score = oracle::score::stored;
   auto const p = make_problem(r, {{1, 50}}, contents::normal, random);
   arranged<tka::fp32, tka::form<>> const a(p, {});
-  CHECK(attend<tka::stored_scores<tka::exact_radix>>(a, options_of(r), visible).status ==
-        tka::status::metric_unavailable);
+  constexpr auto call =
+      tka::sparse_attention<tka::stored_scores<tka::exact_radix>, tka::fp32, backend>;
+  auto o = options_of(r);
+  CHECK(call.supported(a.shape(), o, device_of()) == tka::status::ok);
+  o.metrics = tka::metrics::visible;
+  CHECK(call.supported(a.shape(), o, device_of()) == tka::status::metric_unavailable);
 }
 
 }  // namespace

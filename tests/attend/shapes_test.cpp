@@ -21,6 +21,8 @@ namespace {
 
 using namespace support;
 
+using packed = tka::form<tka::query::ragged, tka::kv::ragged>;
+using packed_precision = on_backend<tka::fp32, tka::bf16>;
 constexpr settings visible{.metrics = tka::metrics::visible};
 
 template <class Precision, class Form>
@@ -54,8 +56,11 @@ TEST_CASE("[tka.attention] groups of 1 to 128 query heads") {
 TEST_CASE("[tka.attention] qk_dim and v_dim differ") {
   random_source random("dims");
   INFO(random);
-  int const dims[][2] = {{16, 1024}, {1024, 16}, {192, 128}, {48, 80}, {80, 48}, {144, 16}};
+  int const dims[][2] = {{16, 1024}, {1024, 16}, {16, 512},  {576, 16}, {192, 128},
+                         {48, 80},   {80, 48},   {144, 16},  {64, 64},  {96, 96},
+                         {128, 128}, {256, 256}, {576, 512}, {192, 192}};
   for (auto const& d : dims) {
+    if (on_cuda && (d[0] > 576 || d[1] > 512)) continue;
     oracle::rules r;
     r.q_heads = 3;
     r.kv_heads = 1;
@@ -107,7 +112,7 @@ TEST_CASE("[tka.attention] query positions that are given, also out of order and
   p.sequences[0].query_position = {99, 0, 57, -1, 130, 12};
   p.sequences[1].query_position = {3, 3, 8, 8, 9, 2};
   CHECK(whole_fault<tka::fp32, tka::form<>>(p) == "");
-  CHECK(whole_fault<tka::fp32, tka::form<tka::query::ragged, tka::kv::ragged>>(p) == "");
+  CHECK(whole_fault<packed_precision, packed>(p) == "");
 }
 
 TEST_CASE("[tka.empty] more query tokens than keys: the leading rows are empty") {
@@ -119,7 +124,7 @@ TEST_CASE("[tka.empty] more query tokens than keys: the leading rows are empty")
   r.k = 5;
   auto const p = make_problem(r, {{12, 4}, {12, 0}, {12, 12}}, contents::integers, random);
   CHECK(whole_fault<tka::fp32, tka::form<>>(p) == "");
-  CHECK(whole_fault<tka::fp32, tka::form<tka::query::ragged, tka::kv::ragged>>(p) == "");
+  CHECK(whole_fault<packed_precision, packed>(p) == "");
 }
 
 TEST_CASE("[tka.lengths] ragged queries: decode, prefill and nothing in one batch") {
@@ -132,9 +137,9 @@ TEST_CASE("[tka.lengths] ragged queries: decode, prefill and nothing in one batc
   r.scale = 0.5;
   auto const p =
       make_problem(r, {{1, 300}, {0, 50}, {90, 90}, {3, 0}, {5, 131}}, contents::integers, random);
-  using paged = tka::form<tka::query::ragged, tka::kv::paged>;
-  CHECK(whole_fault<tka::fp32, paged>(p, {.page_size = 3}) == "");
-  CHECK(whole_fault<tka::fp32, tka::form<tka::query::ragged, tka::kv::ragged>>(p) == "");
+  using paged = on_backend<tka::form<tka::query::ragged, tka::kv::paged>, packed>;
+  CHECK(whole_fault<packed_precision, paged>(p, {.page_size = 3}) == "");
+  CHECK(whole_fault<packed_precision, packed>(p) == "");
 }
 
 TEST_CASE("[tka.lengths] contiguous keys without lengths have the bound's length") {
@@ -155,8 +160,9 @@ TEST_CASE("[tka.data_error] [tka.unselected] a page that does not exist hides it
   r.k = 20;
   auto p = make_problem(r, {{2, 100}}, contents::normal, random);
   using paged = tka::form<tka::kv::paged>;
+  using precision = on_backend<tka::fp32, tka::bf16>;
   for (int const page : {-1, 1000, 1 << 30}) {
-    arranged<tka::fp32, paged> a(p, {.page_size = 10});
+    arranged<precision, paged> a(p, {.page_size = 10});
     a.block_table()[4] = page;  // positions 40..49
     auto const got = attend<tka::exact_radix>(a, options_of(r), visible);
     REQUIRE(fault(got) == "");
@@ -170,9 +176,9 @@ TEST_CASE("[tka.data_error] [tka.unselected] a page that does not exist hides it
     for (float& x : hidden.sequences[0].q) x = std::abs(x);
     auto visible_queries = p;
     visible_queries.sequences[0].q = hidden.sequences[0].q;
-    arranged<tka::fp32, paged> b(visible_queries, {.page_size = 10});
+    arranged<precision, paged> b(visible_queries, {.page_size = 10});
     b.block_table()[4] = page;
-    arranged<tka::fp32, paged> const c(hidden, {.page_size = 10});
+    arranged<precision, paged> const c(hidden, {.page_size = 10});
     auto missing = attend<tka::exact_radix>(b, options_of(r), visible);
     missing.error = 0;
     CHECK(difference(missing, attend<tka::exact_radix>(c, options_of(r), visible)) == "");

@@ -18,6 +18,7 @@
 namespace {
 
 using support::guarded_call;
+using support::on_backend;
 using tka::status;
 
 constexpr std::int32_t huge = std::numeric_limits<std::int32_t>::max();
@@ -33,6 +34,8 @@ constexpr tka::shape small{.batch = 3,
                            .v_dim = 16,
                            .page_size = 8};
 constexpr tka::options numbers{.budget = tka::top_k(20), .scale = 0.3f, .sinks = 1, .recent = 2};
+
+using pages_all_visible = tka::form<tka::kv::paged, tka::visibility::all>;
 
 std::uint32_t bit(tka::data_error e) { return static_cast<std::uint32_t>(e); }
 
@@ -91,7 +94,8 @@ TEST_CASE("[tka.data_error] [tka.lengths] a length outside its bound makes its r
   for (std::int32_t const bad : {-1, 201, huge, lowest}) {
     for (std::int32_t const splits : {1, 3}) {
       bad_length<tka::form<>>(bad, splits);
-      bad_length<tka::form<tka::kv::paged>>(bad, splits);
+      using paged = tka::form<tka::kv::paged>;
+      bad_length<on_backend<paged, pages_all_visible>>(bad, splits);
     }
   }
 }
@@ -159,7 +163,7 @@ TEST_CASE("[tka.data_error] borders of ragged queries: the sequence is skipped, 
 }
 
 TEST_CASE("[tka.data_error] a page outside the cache: its tokens are invisible, also when forced") {
-  using form = tka::form<tka::kv::paged, tka::visibility::all>;
+  using form = pages_all_visible;
   // 54 pages exist: 0..53.
   for (std::int32_t const bad : {-1, 54, lowest, huge, 1000}) {
     tka::options o = numbers;
@@ -205,13 +209,13 @@ TEST_CASE("[tka.data_error] [tka.budget] budgets in memory are clamped to 0 and 
     auto t = c.arguments();
     t.k_per_sequence = k.data();
     c.clear(0x5a);
-    REQUIRE(c.call(c.plan, t, c.workspace()) == status::ok);
+    REQUIRE(c.run_with(t) == status::ok);
     REQUIRE(c.error[0] == 0);
     auto const first = rows_of(c, 0);
     auto const full = rows_of(c, 1);
     k[1] = bad;
     c.clear(0x5a);
-    CHECK(c.call(c.plan, t, c.workspace()) == status::ok);
+    CHECK(c.run_with(t) == status::ok);
     CHECK(c.error[0] == bit(tka::data_error::budget_out_of_range));
     CHECK(rows_of(c, 0) == first);
     if (bad < 0) {
@@ -233,7 +237,7 @@ TEST_CASE("[tka.data_error] query positions from memory: any number is safe") {
   auto t = c.arguments();
   t.query = {.positions = positions.data(), .positions_stride = 6};
   c.clear(0x5a);
-  CHECK(c.call(c.plan, t, c.workspace()) == status::ok);
+  CHECK(c.run_with(t) == status::ok);
   CHECK(c.intact());
   std::int32_t const lengths[3] = {200, 90, 133};
   bool right = true;
@@ -256,7 +260,7 @@ TEST_CASE("[tka.data_error] without an error word the same happens in silence") 
   auto t = c.arguments();
   t.error = nullptr;
   c.clear(0x5a);
-  CHECK(c.call(c.plan, t, c.workspace()) == status::ok);
+  CHECK(c.run_with(t) == status::ok);
   CHECK(empty_rows(c, 1));
   CHECK(c.error[0] == 0);
 }

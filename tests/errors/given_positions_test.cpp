@@ -5,8 +5,8 @@
 /// Lists of positions that break the rules, given to attend_selected beside pages that fault.
 
 #include <tka/attend_selected.hpp>
-#include <tka/backend/cpu.hpp>
 
+#include <support/backend.hpp>
 #include <support/seed.hpp>
 
 #include <doctest/doctest.h>
@@ -36,7 +36,7 @@ constexpr std::int32_t pages = 10;
 template <class Source>
 struct given_call {
   static constexpr bool paged = Source::has_pages;
-  static constexpr auto call = tka::attend_selected<tka::fp32, tka::cpu, tka::form<Source>>;
+  static constexpr auto call = tka::attend_selected<tka::fp32, support::backend, tka::form<Source>>;
   guarded<float> q{2 * dim, guard::behind, 16};
   guarded<float> k{paged ? std::size_t{pages * page_size * dim} : std::size_t{length * dim},
                    guard::behind, 16};
@@ -72,15 +72,15 @@ struct given_call {
     }
     error[0] = 0;
     o.fill_bytes(0xff);
-    tka::plan const p = call.plan({.q_heads = 2,
-                                   .kv_heads = 1,
-                                   .kv_len = 80,
-                                   .qk_dim = dim,
-                                   .v_dim = dim,
-                                   .page_size = page_size},
-                                  {.budget = tka::top_k(capacity), .scale = 0.5f}, {});
+    tka::plan const p =
+        call.plan({.q_heads = 2,
+                   .kv_heads = 1,
+                   .kv_len = 80,
+                   .qk_dim = dim,
+                   .v_dim = dim,
+                   .page_size = page_size},
+                  {.budget = tka::top_k(capacity), .scale = 0.5f}, support::device_of());
     REQUIRE(p.status == status::ok);
-    guarded<std::byte> scratch(p.scratch_bytes, guard::behind, 64);
     typename std::remove_const_t<decltype(call)>::tensors t{};
     t.q = {q.data(), 0, dim, 2 * dim};
     t.k = {k.data(), paged ? page_size * dim : 0, dim, dim};
@@ -96,8 +96,7 @@ struct given_call {
       t.kv.pages = pages;
     }
     t.error = error.data();
-    CHECK(call(p, t, {.scratch = scratch.data(), .scratch_bytes = p.scratch_bytes}) == status::ok);
-    CHECK(scratch.intact());
+    CHECK(support::run(call, p, t) == status::ok);
     CHECK(o.intact());
     std::vector<float> out(o.begin(), o.end());
     out.insert(out.end(), lse.begin(), lse.end());

@@ -6,8 +6,9 @@
 
 #pragma once
 
-#include <tka/backend/cpu.hpp>
 #include <tka/select_top_k.hpp>
+
+#include <support/backend.hpp>
 
 #include <doctest/doctest.h>
 #include <indexer/index_oracle.hpp>
@@ -32,7 +33,8 @@ found selected(numbers const& n, tka::options const& o, std::int32_t page_size =
   using key = typename Precision::key_type;
   using query = typename Precision::query_type;
   using selection = tka::lightning_indexer<Selector, Precision, Layout>;
-  constexpr auto select = tka::select_top_k<selection, tka::bf16, tka::cpu, tka::form<Source>>;
+  constexpr auto select =
+      tka::select_top_k<selection, tka::bf16, support::backend, tka::form<Source>>;
   constexpr bool paged = Source::has_pages;
   constexpr bool in_page = std::is_same_v<Layout, tka::index_layout::page_132>;
   extents const& e = n.e;
@@ -46,7 +48,7 @@ found selected(numbers const& n, tka::options const& o, std::int32_t page_size =
                      .page_size = page_size,
                      .index_heads = e.heads,
                      .index_dim = e.dim};
-  tka::plan const p = select.plan(s, o, {.threads = threads});
+  tka::plan const p = select.plan(s, o, support::device_of(threads));
   REQUIRE(p.status == tka::status::ok);
   REQUIRE(p.scope_heads == 1);
 
@@ -60,8 +62,8 @@ found selected(numbers const& n, tka::options const& o, std::int32_t page_size =
   auto const page_bytes = static_cast<std::size_t>(page_size) * (dim + 4);
   aligned<key> k(in_page ? static_cast<std::size_t>(pages) * page_bytes : slots * dim);
   std::memset(static_cast<void*>(k.data), 0xff, k.size * sizeof(key));
-  std::vector<float> scale(slots, -1.0f);
-  std::vector<std::int32_t> table;
+  support::array<float> scale(slots, -1.0f);
+  support::array<std::int32_t> table;
   for (std::int32_t i = 0; i < pages; ++i) table.push_back(pages - 1 - i);
   for (std::int32_t b = 0; b < e.batch; ++b) {
     for (std::int32_t i = 0; i < e.kv_len; ++i) {
@@ -83,7 +85,8 @@ found selected(numbers const& n, tka::options const& o, std::int32_t page_size =
     }
   }
 
-  std::vector<std::int32_t> const lengths(static_cast<std::size_t>(e.batch), e.kv_len);
+  support::array<float> const weight(n.weight.begin(), n.weight.end());
+  support::array<std::int32_t> const lengths(static_cast<std::size_t>(e.batch), e.kv_len);
   typename std::remove_const_t<decltype(select)>::tensors t{};
   t.kv.lengths = lengths.data();
   if constexpr (paged) {
@@ -93,7 +96,7 @@ found selected(numbers const& n, tka::options const& o, std::int32_t page_size =
   }
   std::int64_t const slots_apart = paged ? page_size : e.kv_len;
   t.index.q = tka::nhd(static_cast<query const*>(q.data), e.heads, e.q_len, e.dim);
-  t.index.weights = tka::nhd(n.weight.data(), e.heads, e.q_len, 1);
+  t.index.weights = tka::nhd(weight.data(), e.heads, e.q_len, 1);
   if constexpr (in_page) {
     t.index.k = {k.data, static_cast<std::int64_t>(page_bytes), 0, e.dim};
   } else {
@@ -102,15 +105,13 @@ found selected(numbers const& n, tka::options const& o, std::int32_t page_size =
   }
   auto const lists = static_cast<std::size_t>(e.batch * e.q_len);
   auto const room = static_cast<std::size_t>(p.capacity);
-  std::vector<std::int32_t> positions(lists * room);
-  std::vector<float> scores(lists * room);
-  std::vector<std::int32_t> count(lists);
+  support::array<std::int32_t> positions(lists * room);
+  support::array<float> scores(lists * room);
+  support::array<std::int32_t> count(lists);
   t.positions = {positions.data(), e.q_len * p.capacity, 0, p.capacity};
   t.scores = {scores.data(), e.q_len * p.capacity, 0, p.capacity};
   t.count = {count.data(), e.q_len, 0, 1};
-  aligned<unsigned char> scratch(p.scratch_bytes);
-  REQUIRE(select(p, t, {.scratch = scratch.data, .scratch_bytes = p.scratch_bytes}) ==
-          tka::status::ok);
+  REQUIRE(support::run(select, p, t) == tka::status::ok);
   found f;
   for (std::size_t i = 0; i < lists; ++i) {
     auto const from = static_cast<std::ptrdiff_t>(i * room);

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <support/memory_ranges.hpp>
 #include <support/seed.hpp>
 
 #include <algorithm>
@@ -20,7 +21,7 @@ namespace index_test {
 /// T with its base on 64 bytes.
 template <class T>
 struct aligned {
-  std::vector<T> memory;
+  support::array<T> memory;
   T* data = nullptr;
   std::size_t size = 0;
   aligned() = default;

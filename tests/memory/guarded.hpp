@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include <support/memory_ranges.hpp>
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,6 +50,7 @@ class guarded {
     data_ = first_ + (where == guard::behind ? slack : 0);
     std::memset(first_, canary, inside);
     std::memset(data_, fill, count * sizeof(T));
+    memory_ranges::add(data_, count * sizeof(T));
   }
   guarded(guarded&& other) noexcept { swap(other); }
   guarded& operator=(guarded&& other) noexcept {
@@ -55,7 +58,9 @@ class guarded {
     return *this;
   }
   ~guarded() {
-    if (base_ != nullptr) ::munmap(base_, mapped_);
+    if (base_ == nullptr) return;
+    memory_ranges::remove(data_);
+    ::munmap(base_, mapped_);
   }
 
   [[nodiscard]] T* data() noexcept { return reinterpret_cast<T*>(data_); }

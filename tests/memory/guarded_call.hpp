@@ -7,9 +7,9 @@
 
 #pragma once
 
-#include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>
 
+#include <support/backend.hpp>
 #include <support/seed.hpp>
 
 #include <memory/guarded.hpp>
@@ -42,7 +42,7 @@ void fill_normal(guarded<T>& memory, random_source& random) {
 
 template <class Selection, class Precision, class Form = tka::form<>>
 struct guarded_call {
-  static constexpr auto call = tka::sparse_attention<Selection, Precision, tka::cpu, Form>;
+  static constexpr auto call = tka::sparse_attention<Selection, Precision, backend, Form>;
   using tensors = typename std::remove_const_t<decltype(call)>::tensors;
   using query_type = typename Precision::query_type;
   using key_type = typename Precision::key_type;
@@ -59,7 +59,7 @@ struct guarded_call {
                guard where = guard::behind, std::string_view stream = "guarded_call",
                int threads = 1)
       : s(with), side(where) {
-    plan = call.plan(s, numbers, {.threads = threads});
+    plan = call.plan(s, numbers, device_of(threads));
     random_source random(stream);
     std::vector<std::int32_t> kv = real.kv;
     kv.resize(static_cast<std::size_t>(s.batch), s.kv_len);
@@ -90,6 +90,7 @@ struct guarded_call {
       t.kv = {.lengths = kv_lengths.data(),
               .block_table = table.data(),
               .table_stride = table_stride,
+              .table_begin = nullptr,
               .pages = pages};
     } else if constexpr (packed_kv) {
       t.kv = {.cumulative = kv_lengths.data()};
@@ -143,7 +144,16 @@ struct guarded_call {
   }
   template <class... Where>
   [[nodiscard]] tka::status run(Where&&... where) {
-    return call(plan, arguments(), workspace(), where...);
+    return run_with(arguments(), where...);
+  }
+  /// On CUDA in scratch of the device.
+  template <class... Where>
+  [[nodiscard]] tka::status run_with(tensors const& t, Where&&... where) {
+    if constexpr (on_cuda) {
+      return support::run(call, plan, t, where...);
+    } else {
+      return call(plan, t, workspace(), where...);
+    }
   }
 
   void clear(unsigned char byte) {
@@ -343,7 +353,9 @@ struct guarded_call {
     error = memory_of<std::uint32_t>(1);
     error[0] = 0;
   }
-  void make_scratch(tka::plan const& p) { scratch = guarded<std::byte>(p.scratch_bytes, side, 64); }
+  void make_scratch(tka::plan const& p) {
+    scratch = guarded<std::byte>(on_cuda ? 0 : p.scratch_bytes, side, 64);
+  }
 };
 
 }  // namespace support

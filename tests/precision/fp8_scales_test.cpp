@@ -5,9 +5,9 @@
 /// e4m3 keys and values with scales of every granularity, against an fp32 run over the same numbers
 /// multiplied out.
 
-#include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>
 
+#include <support/backend.hpp>
 #include <support/seed.hpp>
 
 #include <doctest/doctest.h>
@@ -16,6 +16,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -35,7 +36,7 @@ constexpr std::int64_t k_blocks = 2;
 constexpr std::int64_t v_blocks = 2;
 
 struct aligned_floats {
-  std::vector<float> memory;
+  support::array<float> memory;
   float* data;
   explicit aligned_floats(std::size_t n) : memory(n + 16) {
     auto const base = reinterpret_cast<std::uintptr_t>(memory.data());
@@ -43,24 +44,29 @@ struct aligned_floats {
   }
 };
 
+/// A form without the parts that are the defaults: one instance for both spellings.
+template <class Source, class... Parts>
+using form_of =
+    std::conditional_t<Source::has_pages, tka::form<Source, Parts...>, tka::form<Parts...>>;
+
 struct results {
-  std::vector<std::int32_t> positions;
-  std::vector<float> scores;
+  support::array<std::int32_t> positions;
+  support::array<float> scores;
   std::vector<float> o;
 };
 
 template <class Precision, class Form, class Key>
 results run(float const* q, Key const* k, Key const* v, auto const& kv,
             tka::detail::layout_tensors<typename Form::cache_layout> const& scales) {
-  constexpr auto attend = tka::sparse_attention<tka::exact_radix, Precision, tka::cpu, Form>;
+  constexpr auto attend =
+      tka::sparse_attention<tka::exact_radix, Precision, support::backend, Form>;
   constexpr bool paged = Form::kv_source::has_pages;
   tka::options const o{.budget = tka::top_k(40), .scale = 0.01f};
-  tka::plan const p = attend.plan(s, o, {});
+  tka::plan const p = attend.plan(s, o, support::device_of());
   REQUIRE(p.status == tka::status::ok);
   std::size_t const rows = std::size_t{2} * 4 * 2;
-  results r{std::vector<std::int32_t>(rows * 40), std::vector<float>(rows * 40), {}};
+  results r{support::array<std::int32_t>(rows * 40), support::array<float>(rows * 40), {}};
   aligned_floats out(rows * static_cast<std::size_t>(s.v_dim));
-  aligned_floats scratch(p.scratch_bytes / sizeof(float) + 16);
   std::int32_t const slots = paged ? s.page_size : s.kv_len;
   typename std::remove_const_t<decltype(attend)>::tensors t{};
   t.q = tka::hnd(q, s.q_heads, s.q_len, s.qk_dim);
@@ -71,8 +77,7 @@ results run(float const* q, Key const* k, Key const* v, auto const& kv,
   t.scales = scales;
   t.positions = tka::hnd(r.positions.data(), s.q_heads, s.q_len, 40);
   t.scores = tka::hnd(r.scores.data(), s.q_heads, s.q_len, 40);
-  REQUIRE(attend(p, t, {.scratch = scratch.data, .scratch_bytes = p.scratch_bytes}) ==
-          tka::status::ok);
+  REQUIRE(support::run(attend, p, t) == tka::status::ok);
   r.o.assign(out.data, out.data + rows * static_cast<std::size_t>(s.v_dim));
   return r;
 }
@@ -87,7 +92,7 @@ struct granularity {
 };
 
 struct scale_set {
-  std::vector<float> data;
+  support::array<float> data;
   tka::scale_view view;
 
   scale_set(granularity const& g, std::int64_t slots, std::int64_t blocks,
@@ -121,8 +126,8 @@ void equals_the_fp32_run(granularity const& g, bool powers_of_two) {
   aligned_floats q(std::size_t{2} * 4 * 2 * dim);
   aligned_floats wide_k(rows * dim);
   aligned_floats wide_v(rows * v_dim);
-  std::vector<e4m3> k(rows * dim + 16);
-  std::vector<e4m3> v(rows * v_dim + 16);
+  support::array<e4m3> k(rows * dim + 16);
+  support::array<e4m3> v(rows * v_dim + 16);
   e4m3* const k_data = k.data() + (16 - reinterpret_cast<std::uintptr_t>(k.data()) % 16) % 16;
   e4m3* const v_data = v.data() + (16 - reinterpret_cast<std::uintptr_t>(v.data()) % 16) % 16;
   // Small integers: products and their sums are exact where scales are powers of two.
@@ -151,8 +156,8 @@ void equals_the_fp32_run(granularity const& g, bool powers_of_two) {
   fill(k_data, wide_k.data, dim, k_scales);
   fill(v_data, wide_v.data, v_dim, v_scales);
 
-  std::vector<std::int32_t> const lengths{300, 211};
-  std::vector<std::int32_t> table(static_cast<std::size_t>(pages));
+  support::array<std::int32_t> const lengths{300, 211};
+  support::array<std::int32_t> table(static_cast<std::size_t>(pages));
   for (std::size_t i = 0; i < table.size(); ++i) {
     table[i] = static_cast<std::int32_t>((i * 7) % table.size());
   }
@@ -163,10 +168,9 @@ void equals_the_fp32_run(granularity const& g, bool powers_of_two) {
     kv.table_stride = 25;
     kv.pages = static_cast<std::int32_t>(pages);
   }
-  auto const wide =
-      run<tka::fp32, tka::form<Source>>(q.data, static_cast<float const*>(wide_k.data),
-                                        static_cast<float const*>(wide_v.data), kv, {});
-  auto const narrow = run<tka::fp8_with<tka::fp32>, tka::form<Source, tka::layout::scaled>>(
+  auto const wide = run<tka::fp32, form_of<Source>>(q.data, static_cast<float const*>(wide_k.data),
+                                                    static_cast<float const*>(wide_v.data), kv, {});
+  auto const narrow = run<tka::fp8_with<tka::fp32>, form_of<Source, tka::layout::scaled>>(
       q.data, static_cast<e4m3 const*>(k_data), static_cast<e4m3 const*>(v_data), kv,
       {.k = k_scales.view, .v = v_scales.view});
 
@@ -184,7 +188,7 @@ void equals_the_fp32_run(granularity const& g, bool powers_of_two) {
   float largest = 0.0f;
   for (std::size_t list = 0; list < lists; ++list) {
     auto const first = static_cast<std::ptrdiff_t>(list * 40);
-    auto const sorted = [&](std::vector<float> const& all) {
+    auto const sorted = [&](support::array<float> const& all) {
       std::vector<float> part(all.begin() + first, all.begin() + first + 40);
       std::sort(part.begin(), part.end());
       return part;
@@ -222,11 +226,12 @@ TEST_CASE("[tka.storage] e4m3 scales per tensor, head, token and 128 values: con
 }
 
 TEST_CASE("[tka.storage] e4m3 scales per tensor, head, token and 128 values: paged") {
+  using source = support::on_backend<tka::kv::paged, tka::kv::contiguous>;
   for (bool const powers : {true, false}) {
-    equals_the_fp32_run<tka::kv::paged>({"tensor", false, false, false}, powers);
-    equals_the_fp32_run<tka::kv::paged>({"head", true, false, false}, powers);
-    equals_the_fp32_run<tka::kv::paged>({"token", false, true, false}, powers);
-    equals_the_fp32_run<tka::kv::paged>({"block of each token", true, true, true}, powers);
+    equals_the_fp32_run<source>({"tensor", false, false, false}, powers);
+    equals_the_fp32_run<source>({"head", true, false, false}, powers);
+    equals_the_fp32_run<source>({"token", false, true, false}, powers);
+    equals_the_fp32_run<source>({"block of each token", true, true, true}, powers);
   }
 }
 
@@ -237,7 +242,7 @@ TEST_CASE("[tka.storage] without scales, and with null ones, e4m3 stands for its
   aligned_floats q(std::size_t{2} * 4 * 2 * 256);
   aligned_floats wide_k(rows * 256);
   aligned_floats wide_v(rows * 144);
-  std::vector<e4m3> bytes(rows * (256 + 144) + 16);
+  support::array<e4m3> bytes(rows * (256 + 144) + 16);
   e4m3* const k = bytes.data() + (16 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 16) % 16;
   e4m3* const v = k + rows * 256;
   for (std::size_t i = 0; i < std::size_t{2} * 4 * 2 * 256; ++i) {

@@ -4,10 +4,10 @@
 /// @file
 /// The bucketed selection over stored scores: the set itself, and its recall over permutations.
 
-#include <tka/backend/cpu.hpp>
 #include <tka/metrics/recall.hpp>
 #include <tka/select_top_k.hpp>
 
+#include <support/backend.hpp>
 #include <support/seed.hpp>
 
 #include <doctest/doctest.h>
@@ -27,7 +27,7 @@ namespace {
 using positions = std::vector<std::int32_t>;
 using form = tka::form<tka::scope::all_heads, tka::visibility::all>;
 constexpr auto select =
-    tka::select_top_k<tka::stored_scores<tka::bucketed>, tka::fp32, tka::cpu, form>;
+    tka::select_top_k<tka::stored_scores<tka::bucketed>, tka::fp32, support::backend, form>;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
@@ -41,25 +41,20 @@ std::vector<positions> selected(std::vector<std::vector<float>> const& rows, tka
                      .kv_len = n,
                      .qk_dim = 16,
                      .v_dim = 16};
-  std::vector<float> scores;
+  support::array<float> scores;
   for (auto const& row : rows) scores.insert(scores.end(), row.begin(), row.end());
-  tka::plan p = select.plan(s, o, {});
+  tka::plan p = select.plan(s, o, support::device_of());
   REQUIRE(p.status == tka::status::ok);
   if (wanted.workers > 0 && wanted.splits > 0) p = select.reschedule(p, wanted);
-  positions out(rows.size() * static_cast<std::size_t>(p.capacity));
-  positions count(rows.size());
-  std::vector<std::byte> memory(p.scratch_bytes + 64);
-  auto const base = reinterpret_cast<std::uintptr_t>(memory.data());
-  tka::workspace const w{.scratch = memory.data() + (64 - base % 64) % 64,
-                         .scratch_bytes = p.scratch_bytes};
+  support::array<std::int32_t> out(rows.size() * static_cast<std::size_t>(p.capacity));
+  support::array<std::int32_t> count(rows.size());
   // Positions are given: more query tokens than keys would otherwise leave empty rows.
-  std::vector<std::int32_t> const where(rows.size(), n - 1);
-  tka::status const st = select(p,
-                                {.query = {.positions = where.data()},
-                                 .index = {.scores = {scores.data(), 0, 0, n}},
-                                 .positions = {out.data(), 0, 0, p.capacity},
-                                 .count = {count.data(), 0, 0, 1}},
-                                w);
+  support::array<std::int32_t> const where(rows.size(), n - 1);
+  tka::status const st = support::run(select, p,
+                                      {.query = {.positions = where.data()},
+                                       .index = {.scores = {scores.data(), 0, 0, n}},
+                                       .positions = {out.data(), 0, 0, p.capacity},
+                                       .count = {count.data(), 0, 0, 1}});
   REQUIRE(st == tka::status::ok);
   std::vector<positions> lists;
   for (std::size_t r = 0; r < rows.size(); ++r) {

@@ -6,6 +6,7 @@
 
 #include <support/cases.hpp>
 #include <support/compare.hpp>
+#include <support/oracle_names.hpp>
 #include <support/run.hpp>
 
 #include <doctest/doctest.h>
@@ -16,19 +17,21 @@ namespace {
 
 using namespace support;
 
-template <class Scope, class Visibility>
-using form = tka::form<Scope, Visibility>;
+using tka::form;
+using groups = tka::scope::kv_group;
+using all = tka::visibility::all;
+using window = tka::visibility::sliding_window;
 
 /// Rules that the calls accept: forced keys fit into what is sure of the budget.
-oracle::rules random_rules(random_source& random, oracle::scope scope,
-                           oracle::visibility visibility) {
+template <class Form>
+oracle::rules random_rules(random_source& random) {
   oracle::rules r;
   r.kv_heads = static_cast<int>(random.between(1, 3));
   r.q_heads = r.kv_heads * static_cast<int>(random.between(1, 5));
   r.qk_dim = 16 * static_cast<int>(random.between(1, 3));
-  r.scope = scope;
+  r.scope = scope_of<Form>();
   r.combine = random.below(2) == 0 ? oracle::combine::max : oracle::combine::sum;
-  r.visibility = visibility;
+  r.visibility = visibility_of<Form>();
   r.window = static_cast<int>(random.between(1, 200));
   bool const forces = random.below(2) == 0;
   r.sinks = forces ? static_cast<int>(random.between(0, 5)) : 0;
@@ -44,13 +47,13 @@ oracle::rules random_rules(random_source& random, oracle::scope scope,
   return r;
 }
 
-template <class Scope, class Visibility>
-void check_random(char const* name, oracle::scope scope, oracle::visibility visibility) {
+template <class Form>
+void check_random(char const* name) {
   random_source random(name);
   INFO(random);
   int const rounds = fast() ? 15 : 150;
   for (int round = 0; round < rounds; ++round) {
-    auto const r = random_rules(random, scope, visibility);
+    auto const r = random_rules<Form>(random);
     int const q_len = static_cast<int>(random.between(0, 9));
     std::vector<lengths> sizes;
     for (auto b = random.between(1, 3); b > 0; --b) {
@@ -67,7 +70,7 @@ void check_random(char const* name, oracle::scope scope, oracle::visibility visi
     }
     CAPTURE(round);
     CAPTURE(q_len);
-    arranged<tka::fp32, form<Scope, Visibility>> const a(p, {});
+    arranged<tka::fp32, Form> const a(p, {});
     auto const got = select<tka::exact_radix>(a, options_of(r));
     CHECK(selection_fault(got, p) == "");
     CHECK(got.error == 0u);
@@ -80,28 +83,22 @@ void check_random(char const* name, oracle::scope scope, oracle::visibility visi
 }
 
 TEST_CASE("[tka.scope] [tka.budget] [tka.forced] query_head, all keys visible") {
-  check_random<tka::scope::query_head, tka::visibility::all>("qh all", oracle::scope::query_head,
-                                                             oracle::visibility::all);
+  check_random<form<all>>("qh all");
 }
 TEST_CASE("[tka.scope] [tka.budget] [tka.forced] query_head, causal") {
-  check_random<tka::scope::query_head, tka::visibility::causal>(
-      "qh causal", oracle::scope::query_head, oracle::visibility::causal);
+  check_random<form<>>("qh causal");
 }
 TEST_CASE("[tka.scope] [tka.budget] [tka.forced] query_head, sliding window") {
-  check_random<tka::scope::query_head, tka::visibility::sliding_window>(
-      "qh window", oracle::scope::query_head, oracle::visibility::sliding_window);
+  check_random<form<window>>("qh window");
 }
 TEST_CASE("[tka.scope] [tka.budget] [tka.forced] kv_group, all keys visible") {
-  check_random<tka::scope::kv_group, tka::visibility::all>("kv all", oracle::scope::kv_group,
-                                                           oracle::visibility::all);
+  check_random<on_backend<form<groups, all>, form<groups>>>("kv all");
 }
 TEST_CASE("[tka.scope] [tka.budget] [tka.forced] kv_group, causal") {
-  check_random<tka::scope::kv_group, tka::visibility::causal>("kv causal", oracle::scope::kv_group,
-                                                              oracle::visibility::causal);
+  check_random<form<groups>>("kv causal");
 }
 TEST_CASE("[tka.scope] [tka.budget] [tka.forced] kv_group, sliding window") {
-  check_random<tka::scope::kv_group, tka::visibility::sliding_window>(
-      "kv window", oracle::scope::kv_group, oracle::visibility::sliding_window);
+  check_random<on_backend<form<groups, window>, form<groups>>>("kv window");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <support/cases.hpp>
 #include <support/compare.hpp>
+#include <support/oracle_names.hpp>
 #include <support/run.hpp>
 
 #include <doctest/doctest.h>
@@ -120,14 +121,14 @@ TEST_CASE("[tka.scope] [tka.indexer] one selection for all heads by an indexer")
 }
 
 template <class Form>
-void check_stored(oracle::scope scope) {
+void check_stored() {
   random_source random("stored scopes");
   INFO(random);
   oracle::rules r;
   r.q_heads = 6;
   r.kv_heads = 2;
   r.score = oracle::score::stored;
-  r.scope = scope;
+  r.scope = scope_of<Form>();
   r.k = 25;
   auto const p = make_problem(r, {{2, 200}, {2, 30}}, contents::integers, random);
   arranged<tka::fp32, Form> const a(p, {});
@@ -135,9 +136,9 @@ void check_stored(oracle::scope scope) {
 }
 
 TEST_CASE("[tka.scope] stored scores: one selection a query head, a group, or a token") {
-  check_stored<tka::form<>>(oracle::scope::query_head);
-  check_stored<group_form>(oracle::scope::kv_group);
-  check_stored<tka::form<tka::scope::all_heads>>(oracle::scope::all_heads);
+  check_stored<tka::form<>>();
+  check_stored<on_backend<group_form, tka::form<>>>();
+  check_stored<tka::form<tka::scope::all_heads>>();
 }
 
 TEST_CASE("[tka.approximate] given buckets: the largest of each, then the k largest of those") {

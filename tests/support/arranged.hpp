@@ -140,6 +140,7 @@ class arranged {
   tensor<key_type>& k() { return k_; }
   tensor<value_type>& v() { return v_; }
   array<std::int32_t>& block_table() { return table_; }
+  array<std::int32_t>& kv_lengths() { return kv_lengths_; }
   std::int64_t table_stride() const { return table_stride_; }
 
   /// Copies [heads][len][dim] to its places; `tokens` are the ones that have a place, in order.

@@ -7,6 +7,12 @@
 
 #pragma once
 
+#include <tka/plan.hpp>
+#include <tka/status.hpp>
+
+#include <stdexcept>
+#include <type_traits>
+
 #if defined(__CUDACC__)
 #include <support/backend_cuda.cuh>
 #else
@@ -14,6 +20,10 @@
 #endif
 
 namespace support {
+
+/// A type for the CPU, and another for CUDA, where an instance is dear and others share it.
+template <class OnCpu, class OnCuda>
+using on_backend = std::conditional_t<on_cuda, OnCuda, OnCpu>;
 
 /// Runs a call of a test that owns its tensors, as `plan` says; scratch begins as NaN.
 template <class Call>

@@ -7,8 +7,11 @@
 
 #pragma once
 
+#include <tka/attend_selected.hpp>
 #include <tka/backend/cuda.cuh>
 #include <tka/plan.hpp>
+#include <tka/select_top_k.hpp>
+#include <tka/sparse_attention.hpp>
 #include <tka/status.hpp>
 #include <tka/workspace.hpp>
 
@@ -31,6 +34,23 @@ using weight_type = typename Precision::query_type;
 inline tka::cuda::device device_of(int = 1) {
   static tka::cuda::device const device = tka::cuda::query();
   return device;
+}
+
+template <class Selection, class Precision, class Form>
+using attend_call =
+    std::remove_const_t<decltype(tka::sparse_attention<Selection, Precision, tka::cuda, Form>)>;
+template <class Selection, class Precision, class Form>
+using select_call =
+    std::remove_const_t<decltype(tka::select_top_k<Selection, Precision, tka::cuda, Form>)>;
+template <class Precision, class Form>
+using attend_lists_call =
+    std::remove_const_t<decltype(tka::attend_selected<Precision, tka::cuda, Form>)>;
+
+/// What every launch of the tests goes through, and so what is compiled once: instances.cuh.
+template <class Call>
+tka::status enqueue(Call const& call, tka::plan const& p, typename Call::tensors const& t,
+                    tka::workspace const& w, cudaStream_t stream) {
+  return call(p, t, w, stream);
 }
 
 /// Scratch of the planned size, full of `poison`, and a state that was initialised.
@@ -62,7 +82,7 @@ tka::status run_on_backend(Call const& call, tka::plan const& p, typename Call::
   auto const there = mirror.to_device(t);
   device_workspace const space(p, poison);
   tka::status s = call.initialize(p, space.view());
-  if (s == tka::status::ok) s = call(p, there, space.view(), test_stream());
+  if (s == tka::status::ok) s = enqueue(call, p, there, space.view(), test_stream());
   check_cuda(cudaStreamSynchronize(test_stream()), "the call");
   check_cuda(cudaGetLastError(), "the call");
   mirror.download();

@@ -14,6 +14,7 @@
 
 #include <oracle/oracle.hpp>
 #include <support/cases.hpp>
+#include <support/oracle_names.hpp>
 #include <support/seed.hpp>
 
 #include <cstddef>
@@ -32,8 +33,6 @@ struct combination {
   static constexpr bool latent = std::is_same_v<typename Form::cache_layout, tka::layout::mla_656>;
 
   static oracle::rules rules(int k) {
-    using scope = typename Form::scope;
-    using visibility = typename Form::visibility;
     oracle::rules r;
     r.kv_heads = latent ? 1 : 2;
     r.q_heads = 4;
@@ -42,13 +41,8 @@ struct combination {
     r.score = by_index    ? oracle::score::index
               : by_stored ? oracle::score::stored
                           : oracle::score::query_key;
-    r.scope = std::is_same_v<scope, tka::scope::query_head> ? oracle::scope::query_head
-              : std::is_same_v<scope, tka::scope::kv_group> ? oracle::scope::kv_group
-                                                            : oracle::scope::all_heads;
-    r.visibility = std::is_same_v<visibility, tka::visibility::all> ? oracle::visibility::all
-                   : std::is_same_v<visibility, tka::visibility::causal>
-                       ? oracle::visibility::causal
-                       : oracle::visibility::sliding_window;
+    r.scope = scope_of<Form>();
+    r.visibility = visibility_of<Form>();
     r.window = 100;
     r.index_heads = by_index ? 3 : 0;
     r.index_dim = by_index ? 32 : 0;

@@ -26,6 +26,11 @@ class device_mirror {
     return t;
   }
 
+  /// Makes the device's copies what the buffers of the host are now.
+  void upload() {
+    for (auto& [host, copy] : copies_) copy.memory.upload(host);
+  }
+
   /// Brings the written buffers back.
   void download() {
     for (auto& [host, copy] : copies_) {

@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace support {
@@ -153,47 +154,83 @@ tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settin
   return p;
 }
 
-/// sparse_attention with every output.
+/// sparse_attention with every output, before it runs: its tensors, and what they gave afterwards.
+template <class Selection, class Precision, class Form = tka::form<>>
+class attention_run {
+ public:
+  static constexpr auto call = tka::sparse_attention<Selection, Precision, backend, Form>;
+  using tensors = typename std::remove_const_t<decltype(call)>::tensors;
+
+  attention_run(arranged<Precision, Form> const& a, tka::options options, settings const& how)
+      : plan_(make_plan(a, options, how)),
+        at_(a.q_places()),
+        out_(a.q_places(), plan_, a.how().out),
+        index_(a),
+        visible_(how.metrics == tka::metrics::visible) {
+    a.fill_common(t_);
+    a.fill_values(t_);
+    t_.index = index_.tensors();
+    t_.k_per_sequence = a.k_per_sequence();
+    t_.o = out_.o.view();
+    t_.lse = out_.lse.view();
+    t_.entropy = out_.entropy.view();
+    if (visible_) {
+      t_.lse_visible = out_.lse_visible.view();
+      t_.entropy_visible = out_.entropy_visible.view();
+      t_.retained_mass = out_.retained_mass.view();
+    }
+    t_.positions = out_.positions.view();
+    t_.count = out_.count.view();
+    t_.scores = out_.scores.view();
+    if (Selection::is_exact) {
+      t_.threshold_score = out_.threshold_score.view();
+      t_.threshold_position = out_.threshold_position.view();
+    }
+    t_.error = error_.data();
+  }
+  tka::plan const& plan() const { return plan_; }
+  tensors const& host_tensors() const { return t_; }
+
+  /// Takes the outputs out of the tensors of the host; poison is left.
+  results gather(tka::status status, bool stray_writes) {
+    results r;
+    r.status = status;
+    r.plan = plan_;
+    r.stray_writes = stray_writes;
+    r.error = error_[0];
+    if (status != tka::status::ok) return r;
+    gather_selection(out_, at_, Selection::is_exact, r);
+    gather_attention(out_, at_, visible_, r);
+    return r;
+  }
+
+ private:
+  static tka::plan make_plan(arranged<Precision, Form> const& a, tka::options options,
+                             settings const& how) {
+    options.metrics = how.metrics;
+    options.shard = a.how().shard;
+    return plan_for(call, a.shape(), options, how);
+  }
+
+  tka::plan plan_;
+  places at_;
+  outputs<Precision> out_;
+  index_inputs<Selection> index_;
+  bool visible_;
+  array<std::uint32_t> error_ = array<std::uint32_t>(1, 0u);
+  tensors t_{};
+};
+
 template <class Selection, class Precision, class Form = tka::form<>>
 results attend(arranged<Precision, Form> const& a, tka::options options, settings const& how = {}) {
-  constexpr auto call = tka::sparse_attention<Selection, Precision, backend, Form>;
-  bool const visible = how.metrics == tka::metrics::visible;
-  options.metrics = how.metrics;
-  options.shard = a.how().shard;
-  results r;
-  r.plan = plan_for(call, a.shape(), options, how);
-  r.status = r.plan.status;
-  if (r.status != tka::status::ok) return r;
-  outputs<Precision> out(a.q_places(), r.plan, a.how().out);
-  index_inputs<Selection> const index(a);
-  typename decltype(call)::tensors t{};
-  a.fill_common(t);
-  a.fill_values(t);
-  t.index = index.tensors();
-  t.k_per_sequence = a.k_per_sequence();
-  t.o = out.o.view();
-  t.lse = out.lse.view();
-  t.entropy = out.entropy.view();
-  if (visible) {
-    t.lse_visible = out.lse_visible.view();
-    t.entropy_visible = out.entropy_visible.view();
-    t.retained_mass = out.retained_mass.view();
+  using one_run = attention_run<Selection, Precision, Form>;
+  one_run run(a, options, how);
+  bool stray = false;
+  tka::status status = run.plan().status;
+  if (status == tka::status::ok) {
+    status = run_on_backend(one_run::call, run.plan(), run.host_tensors(), how.scratch, stray);
   }
-  t.positions = out.positions.view();
-  t.count = out.count.view();
-  t.scores = out.scores.view();
-  if (Selection::is_exact) {
-    t.threshold_score = out.threshold_score.view();
-    t.threshold_position = out.threshold_position.view();
-  }
-  array<std::uint32_t> error(1, 0u);
-  t.error = error.data();
-  r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
-  r.error = error[0];
-  if (r.status != tka::status::ok) return r;
-  gather_selection(out, a.q_places(), Selection::is_exact, r);
-  gather_attention(out, a.q_places(), visible, r);
-  return r;
+  return run.gather(status, stray);
 }
 
 /// select_top_k with every output; `threshold`: results whose thresholds are given.

@@ -10,7 +10,6 @@
 #include <support/compare.hpp>
 #include <support/run.hpp>
 
-#include <cuda/instances.cuh>
 #include <cuda/pairwise_list.hpp>
 #include <doctest/doctest.h>
 
@@ -23,10 +22,12 @@ using namespace support;
 /// Forces what a first plan would not choose: one block, more blocks than fit, tiny units, and
 /// scratch for a single unit.
 std::vector<settings> odd_settings() {
+  if (fast())
+    return {{.schedule = tka::schedule{.workers = 3, .query_tile = 5}, .scratch_limit = 1}};
   return {
       {.schedule = tka::schedule{.workers = 1, .query_tile = 1}, .scratch = int_poison},
-      {.schedule = tka::schedule{.workers = 1000000, .query_tile = 7}},
-      {.schedule = tka::schedule{.workers = 3, .query_tile = 1000}, .scratch_limit = 1},
+      {.schedule = tka::schedule{.workers = on_cuda ? 1000000 : 9, .query_tile = 7}},
+      {.schedule = tka::schedule{.workers = 3, .query_tile = 64, .splits = 3}, .scratch_limit = 1},
       {.scratch = 0, .scratch_limit = 1},
   };
 }

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// Sequences of a million keys, and tensors whose offsets do not fit into 32 bits.
+
+#include <support/cases.hpp>
+#include <support/compare.hpp>
+#include <support/prepared.cuh>
+
+#include <cuda/instances.cuh>
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+using namespace support;
+
+TEST_CASE("[tka.exact] [tka.lengths] a million keys in little scratch") {
+  random_source random("million");
+  INFO(random);
+  oracle::rules r;
+  r.q_heads = 2;
+  r.kv_heads = 1;
+  r.qk_dim = 32;
+  r.v_dim = 16;
+  r.k = 2048;
+  r.scale = 0.125;
+  int const n = fast() ? 100000 : 1 << 20;
+  auto const p = make_problem(r, {{2, n}, {2, 1000}}, contents::integers, random);
+  arranged<tka::bf16, tka::form<>> const a(p, {});
+  auto const got = attend<tka::exact_radix>(a, options_of(r));
+  CHECK(selection_fault(got, p) == "");
+  CHECK(attention_fault<tka::bf16>(got, p, lists_of(got, p)) == "");
+  auto const tight = attend<tka::exact_radix>(a, options_of(r), {.scratch_limit = 1});
+  CHECK(difference(got, tight) == "");
+}
+
+TEST_CASE("[tka.strides] offsets are 64-bit") {
+  random_source random("far apart");
+  INFO(random);
+  oracle::rules r;
+  r.q_heads = 4;
+  r.kv_heads = 2;
+  r.qk_dim = 64;
+  r.v_dim = 64;
+  r.k = 40;
+  r.scale = 0.125;
+  auto const p = make_problem(r, {{1, 300}, {1, 300}}, contents::normal, random);
+  arranged<tka::bf16, tka::form<>> const a(p, {});
+  auto const expected = attend<tka::exact_radix>(a, options_of(r));
+  REQUIRE(fault(expected) == "");
+  prepared<tka::exact_radix, tka::bf16> call(a, options_of(r));
+  // The second sequence of k stands more than 2^32 elements behind the first.
+  auto& t = call.device_tensors();
+  std::int64_t const far = (std::int64_t{1} << 32) + 64;
+  auto const bytes = static_cast<std::size_t>(t.k.batch) * 2;
+  void* space = nullptr;
+  check_cuda(cudaMalloc(&space, static_cast<std::size_t>(far) * 2 + bytes), "cudaMalloc");
+  auto* const base = static_cast<unsigned char*>(space);
+  check_cuda(cudaMemcpy(base, t.k.data, bytes, cudaMemcpyDefault), "first");
+  check_cuda(cudaMemcpy(base + far * 2, t.k.data + t.k.batch, bytes, cudaMemcpyDefault), "second");
+  t.k.data = reinterpret_cast<tka::bfloat16_t const*>(base);
+  t.k.batch = far;
+  CHECK(call.enqueue() == tka::status::ok);
+  auto const got = call.collect();
+  check_cuda(cudaFree(space), "cudaFree");
+  CHECK(difference(expected, got) == "");
+}
+
+}  // namespace

@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The tka authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""source_hash.py: the hash of what the GPU tests are made of: every tracked file of include/, tests/
+(but its gpu_results) and cmake/, and the CMake files at the top, by name and content."""
+
+import hashlib
+import pathlib
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+PATHS = ["include", "tests", "cmake", "CMakeLists.txt", "CMakePresets.json", ":!tests/gpu_results"]
+
+
+def source_hash():
+    listed = subprocess.run(["git", "-C", TOP, "ls-files", "-z", "--", *PATHS], check=True, capture_output=True).stdout
+    total = hashlib.sha256()
+    for name in sorted(name for name in listed.split(b"\0") if name):
+        path = TOP / name.decode()
+        if path.is_file():
+            total.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+if __name__ == "__main__":
+    try:
+        print(source_hash())
+    except (OSError, subprocess.CalledProcessError) as problem:  # no checkout: then no log can be of it
+        print(f"no source hash: {problem}", file=sys.stderr)
