@@ -364,8 +364,8 @@ void same_index_keys(std::int32_t dim, tka::append_options const& options,
   // Pages of 132 bytes a token may stand at any address.
   twin<key> cache(static_cast<std::size_t>(pages * page_size * row), 0x5a, in_pages ? 1 : 0);
   twin<float> key_scales(pages * page_size);
-  twin<std::int32_t> table({8, 7, 6, 5, 4, 3, 2, 1, 0});
-  twin<std::int32_t> start({1});
+  twin<std::int32_t> table(std::vector<std::int32_t>{8, 7, 6, 5, 4, 3, 2, 1, 0});
+  twin<std::int32_t> start(std::vector<std::int32_t>{1});
   twin<std::uint32_t> error(1, 0);
   auto const at = [&](place where) {
     tka::append_index_tensors<Precision, Form> t{};

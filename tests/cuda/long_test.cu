@@ -62,6 +62,8 @@ TEST_CASE("[tka.strides] offsets are 64-bit") {
   auto* const base = static_cast<unsigned char*>(space);
   check_cuda(cudaMemcpy(base, t.k.data, bytes, cudaMemcpyDefault), "first");
   check_cuda(cudaMemcpy(base + far * 2, t.k.data + t.k.batch, bytes, cudaMemcpyDefault), "second");
+  // Copies on the device run on; the stream of the call does not wait for them.
+  check_cuda(cudaDeviceSynchronize(), "copies");
   t.k.data = reinterpret_cast<tka::bfloat16_t const*>(base);
   t.k.batch = far;
   CHECK(call.enqueue() == tka::status::ok);

@@ -64,8 +64,11 @@ class twin {
     if (!is_sent_) send();
     return reinterpret_cast<T*>(device_.data() + shift_);
   }
-  /// Every byte is the same on both, and none beside was written.
-  [[nodiscard]] bool same() const { return device_.intact() && device_bytes() == host_; }
+  /// Every byte is the same on both, and none beside was written. What no call was given is not
+  /// on the device.
+  [[nodiscard]] bool same() const {
+    return !is_sent_ || (device_.intact() && device_bytes() == host_);
+  }
   /// The host's call wrote something.
   [[nodiscard]] bool changed() const { return host_ != sent_; }
   /// The device's elements.
