@@ -60,6 +60,9 @@ class attend_agent {
   using sums_type = value_sums<C, values_type, scaled>;
 
  public:
+  /// Blocks that a multiprocessor holds at once.
+  static constexpr int resident_blocks = knows_scores ? 3 : 2;
+
   /// Tiles that are located at a time: the one attended, those that copies reach, and the next. A
   /// buffer may hold a whole tile of values, but at most half a tile of those that are widened.
   static constexpr int located_tiles = sums_type::widens ? 3 : 4;
@@ -77,7 +80,9 @@ class attend_agent {
     place at[keeps_places ? tile_keys : 1];
   };
   struct memory_type {
-    alignas(16) char q[attend_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
+    alignas(
+        16) char q[knows_scores ? 16
+                                : attend_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
     alignas(16) char wide[sums_type::widens ? slice_size : 16];
     alignas(16) probabilities<C, scaled> p;
     float score[knows_scores ? 1 : attend_heads][tile_keys + 2];
