@@ -134,12 +134,15 @@ class score_agent {
           memory_->token_of[thread] = static_cast<std::uint8_t>(thread / heads_);
         }
         std::int32_t const rows = place_.tokens * heads_;
-        if constexpr (MostRows == few_rows) {
+        // Long rows of q leave room for few of them, so each number of rows needs its own code.
+        if (MostRows == few_rows || rows <= few_rows) {
           stream<few_rows>(from, to);
-        } else if (rows <= some_rows) {
-          stream<some_rows>(from, to);
-        } else {
-          stream<most_rows>(from, to);
+        } else if constexpr (MostRows > few_rows) {
+          if (rows <= some_rows) {
+            stream<some_rows>(from, to);
+          } else {
+            stream<most_rows>(from, to);
+          }
         }
       }
     }

@@ -94,12 +94,7 @@ class launches {
   [[nodiscard]] bool launch(void (*kernel)(launch_arguments<Problem>), int bytes, int blocks,
                             grid kind) noexcept {
     auto const* const function = reinterpret_cast<void const*>(kernel);
-    constexpr int without_asking = 48 * 1024;
-    if (bytes > without_asking &&
-        cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) !=
-            cudaSuccess) {
-      return false;
-    }
+    if (!allow_shared(function, bytes)) return false;
     cudaLaunchAttribute cooperative{};
     cooperative.id = cudaLaunchAttributeCooperative;
     cooperative.val.cooperative = 1;
@@ -112,6 +107,18 @@ class launches {
     config.numAttrs = kind == grid::cooperative ? 1 : 0;
     void* arguments[] = {&l_};
     return cudaLaunchKernelExC(&config, function, arguments) == cudaSuccess;
+  }
+
+  /// More than 48 KB must be asked for, once a kernel and device. Asking clears an error that the
+  /// host has pending (the only call here that does), so it is not done again.
+  [[nodiscard]] static bool allow_shared(void const* function, int bytes) noexcept {
+    constexpr int without_asking = 48 * 1024;
+    if (bytes <= without_asking) return true;
+    cudaFuncAttributes now{};
+    if (cudaFuncGetAttributes(&now, function) != cudaSuccess) return false;
+    if (now.maxDynamicSharedSizeBytes >= bytes) return true;
+    return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) ==
+           cudaSuccess;
   }
 
   launch_arguments<Problem> l_;
