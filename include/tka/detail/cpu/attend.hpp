@@ -148,7 +148,7 @@ class attender {
         key_rows<typename Problem::cache_layout>(args_.k, args_.scales, heads.kv_head);
     row_tile<std::remove_const_t<decltype(rows)>> tile;
     tile.resolve(rows, keys.at, keys.count, plan_.shape.qk_dim, work_.wide);
-    dot_products(work_.attend_query, plan_.shape.qk_dim, heads.count, tile.address, keys.count,
+    dot_products(work_.attend_query, heads.count, tile.address, keys.count,
                  keys.count, plan_.shape.qk_dim, work_.logit, chunk_keys);
   }
 
