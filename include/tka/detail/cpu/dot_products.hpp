@@ -41,18 +41,22 @@ inline void prepare_query(Q const* q, int dim, float* out) noexcept {
   for (; d < dim; d += lane_count) store(out + d, widen(q + d));
 }
 
-/// `Rows` x `Keys` products, lane_count of them, held in registers. Each is a chain of its own
-/// (lanes over head_dim, ascending, then a tree over the lanes), so neither its neighbours nor the
-/// shape of the block changes a bit. `Dim`: head_dim where it is known, so that loops unroll; or 0.
+/// Products of one block: a register each, and at least eight, so that their chains overlap.
+inline constexpr int block_products = lane_count < 8 ? 8 : lane_count;
+
+/// `Rows` x `Keys` products, block_products of them, held in registers, to `product`. Each is a
+/// chain of its own (lanes over head_dim, ascending, then a tree over the lanes), so neither its
+/// neighbours nor the shape of the block changes a bit. `Dim`: head_dim where it is known, so that
+/// loops unroll; or 0.
 template <int Rows, int Dim, class K>
-[[nodiscard, gnu::always_inline]] inline lanes dot_block(float const* q, K const* const* keys,
-                                                         int dim) noexcept {
-  constexpr int key_count = lane_count / Rows;
+[[gnu::always_inline]] inline void dot_block(float const* q, K const* const* keys, int dim,
+                                             float* product) noexcept {
+  constexpr int key_count = block_products / Rows;
   constexpr int step = widened_at_once<K>;
   int const stride = Dim > 0 ? Dim : dim;
-  lane_square acc;
+  lanes acc[block_products];
 #pragma GCC unroll 16
-  for (int i = 0; i < lane_count; ++i) acc.packet[i] = splat(0.0f);
+  for (int i = 0; i < block_products; ++i) acc[i] = splat(0.0f);
   // Keys j .. j + Keys, widened, against all rows at d.
   auto const multiply_keys = [&]<int Keys>(int d, int j, lanes const(&k)[Keys]) {
 #pragma GCC unroll 16
@@ -60,7 +64,7 @@ template <int Rows, int Dim, class K>
       lanes const x = held(load(q + r * stride + d));
 #pragma GCC unroll 16
       for (int i = 0; i < Keys; ++i) {
-        lanes& sum = acc.packet[r * key_count + j + i];
+        lanes& sum = acc[r * key_count + j + i];
         sum = multiply_add(x, k[i], sum);
       }
     }
@@ -103,7 +107,13 @@ template <int Rows, int Dim, class K>
       multiply_keys(d, 0, k);
     }
   }
-  return sum_each(acc);
+#pragma GCC unroll 4
+  for (int i = 0; i < block_products; i += lane_count) {
+    lane_square some;
+#pragma GCC unroll 16
+    for (int lane = 0; lane < lane_count; ++lane) some.packet[lane] = acc[i + lane];
+    store(product + i, sum_each(some));
+  }
 }
 
 /// Asks for keys far ahead, into the second cache: the hardware's own streams end with each page,
@@ -119,12 +129,12 @@ inline void fetch_rows(K const* const* keys, int wanted, int left, int dim) noex
 template <int Rows, int Dim, class K>
 inline void dot_rows(float const* q, K const* const* keys, int count, int reach, int dim,
                      float* out, std::int64_t out_stride) noexcept {
-  constexpr int key_count = lane_count / Rows;
-  alignas(64) float product[lane_count];
+  constexpr int key_count = block_products / Rows;
+  alignas(64) float product[block_products];
   int j = 0;
   for (; j + key_count <= count; j += key_count) {
     fetch_rows(keys + j, key_count, reach - j, dim);
-    store(product, dot_block<Rows, Dim>(q, keys + j, dim));
+    dot_block<Rows, Dim>(q, keys + j, dim, product);
     for (int r = 0; r < Rows; ++r) {
       std::memcpy(out + r * out_stride + j, product + r * key_count, key_count * sizeof(float));
     }
@@ -133,7 +143,7 @@ inline void dot_rows(float const* q, K const* const* keys, int count, int reach,
   // The last keys share a block with repetitions of the very last one.
   K const* rest[key_count];
   for (int i = 0; i < key_count; ++i) rest[i] = keys[std::min(j + i, count - 1)];
-  store(product, dot_block<Rows, Dim>(q, rest, dim));
+  dot_block<Rows, Dim>(q, rest, dim, product);
   for (int r = 0; r < Rows; ++r) {
     std::copy_n(product + r * key_count, count - j, out + r * out_stride + j);
   }
@@ -165,7 +175,12 @@ template <class K>
 [[gnu::noinline]] void dot_products(float const* q, int rows, K const* const* keys, int count,
                                     int reach, int dim, float* out,
                                     std::int64_t out_stride) noexcept {
-  auto* const tile = dim == 128 ? dot_tile<128, K> : dim == 64 ? dot_tile<64, K> : dot_tile<0, K>;
+  auto* tile = dot_tile<0, K>;
+  if constexpr (lane_count >=
+                8) {  // else the unrolled loops are long, and g++ runs out of registers
+    if (dim == 64) tile = dot_tile<64, K>;
+    if (dim == 128) tile = dot_tile<128, K>;
+  }
   tile(q, rows, keys, count, reach, dim, out, out_stride);
 }
 

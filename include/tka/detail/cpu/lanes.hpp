@@ -33,11 +33,11 @@ static_assert(lane_count <= 16, "tka::cpu: head sizes are multiples of 16; widen
 [[nodiscard]] inline lanes load(float const* p) noexcept {
   return Eigen::internal::ploadu<lanes>(p);
 }
-/// x in a register. Else g++ reads memory again for each use, and there are fewer ports for loads
-/// than for products.
+/// x in a register, from here on. Else g++ reads memory again for each use, and there are fewer
+/// ports for loads than for products; or it loads far ahead and runs out of registers.
 [[nodiscard]] inline lanes held(lanes x) noexcept {
 #if defined(__x86_64__)
-  asm("" : "+v"(x));
+  asm volatile("" : "+v"(x));
 #endif
   return x;
 }
