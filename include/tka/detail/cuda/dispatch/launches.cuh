@@ -83,9 +83,10 @@ class launches {
                           shares_bytes + static_cast<int>(sizeof(select_memory)),
                           blocks(select_blocks), grid::cooperative);
     if constexpr (Problem::attends) {
-      done = done &&
-             launch(attend_kernel<Problem>, shares_bytes + attend_agent<Problem>::bytes(l_.stages),
-                    blocks(attend_agent<Problem>::resident_blocks), grid::independent);
+      using agent = attend_agent<Problem>;
+      done = done && launch(attend_kernel<Problem>,
+                            shares_bytes + agent::bytes(agent::stages_of(l_.stages)),
+                            blocks(agent::resident_blocks), grid::independent);
     }
     return done &&
            launch(finish_kernel<Problem>, shares_bytes, blocks(finish_blocks), grid::independent);

@@ -74,13 +74,15 @@ template <class Problem>
   return most;
 }
 
-/// Whether the rows of a wave keep the grid busy when each is selected by one block. Decides speed
-/// alone: both ways give the same lists.
+/// Whether each row of a wave is selected by one block: where there are enough rows to keep the
+/// grid busy, or rows so short that barriers would cost more. Decides speed alone: both ways give
+/// the same lists.
 template <class Problem>
 [[nodiscard]] __device__ bool blocks_have_rows(context<Problem> const& c) noexcept {
   std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c.p.shape) : 1;
   std::int64_t const rows = c.shares[count_of::rows].all / blocks;
-  return rows * 2 >= c.p.schedule.workers && *c.table.longest <= most_keys_of_a_block;
+  bool const many = rows * 2 >= c.p.schedule.workers;
+  return *c.table.longest <= (many ? most_keys_of_a_block : few_keys_of_a_block);
 }
 
 /// All blocks of the grid together.

@@ -87,7 +87,8 @@ __global__ void __launch_bounds__(block_threads, attend_agent<Problem>::resident
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
-  attend_agent<Problem>{c, memory.rest, l.stages}.run();
+  using agent = attend_agent<Problem>;
+  agent{c, memory.rest, agent::stages_of(l.stages)}.run();
 }
 
 template <class Problem>
