@@ -4,8 +4,8 @@
 
 """run_gpu_tests.py FOLDER [--log FILE] [--no-sanitizer] [--only NAME]...
 
-Runs every GPU test of FOLDER (build/cuda/cuda_tests: programs built before, perhaps elsewhere), then a
-small suite under the four tools of compute-sanitizer, and writes a log. A skipped test is a failure.
+Runs every GPU test and CUDA example of FOLDER (build/cuda/cuda_tests: programs built before, perhaps
+elsewhere), then a small suite under the four tools of compute-sanitizer, and writes a log. A skipped test is a failure.
 
 FOLDER/SOURCE_HASH, written when the programs were built, says of which sources they are; the log is
 kept as tests/gpu_results/<device>.json, where .ci/check_gpu_log.py compares that hash with the tree."""
@@ -83,7 +83,8 @@ def main():
     parser.add_argument("--only", action="append", default=[])
     arguments = parser.parse_args()
 
-    programs = sorted(p for p in arguments.folder.glob("*_test") if os.access(p, os.X_OK))
+    programs = sorted(p for p in arguments.folder.iterdir()
+                      if re.fullmatch(r"\w+_test|example_\w+", p.name) and os.access(p, os.X_OK))
     if arguments.only:
         programs = [p for p in programs if p.name in arguments.only]
     if not programs:

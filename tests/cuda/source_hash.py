@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 """source_hash.py: the hash of what the GPU tests are made of: every tracked file of include/, tests/
-(but its gpu_results) and cmake/, and the CMake files at the top, by name and content."""
+(but its gpu_results), cmake/ and examples/cuda/, and the CMake files at the top, by name and content."""
 
 import hashlib
 import pathlib
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PATHS = ["include", "tests", "cmake", "CMakeLists.txt", "CMakePresets.json", ":!tests/gpu_results"]
+PATHS = ["include", "tests", "cmake", "examples/cuda", "CMakeLists.txt", "CMakePresets.json", ":!tests/gpu_results"]
 
 
 def source_hash():
