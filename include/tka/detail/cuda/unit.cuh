@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/find_bin.cuh>
 #include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/detail/shared/sequence.hpp>
 #include <tka/detail/shared/visible_range.hpp>
@@ -83,7 +84,8 @@ struct geometry {
   }
   [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t rows_that_fit(
       std::int32_t dim) noexcept {
-    constexpr bool full = std::is_same_v<typename scored<Problem>::query, float>;
+    using product = product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>;
+    constexpr bool full = std::is_same_v<product, float>;
     std::int32_t const row = dim * (full ? 4 : 2) + 16;
     std::int32_t const fit = query_bytes / row;
     return fit >= most_rows ? most_rows : fit >= some_rows ? some_rows : few_rows;

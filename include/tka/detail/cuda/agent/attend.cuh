@@ -59,6 +59,7 @@ class attend_agent {
       Problem::selects && Problem::by_query_key && Problem::per_query_head;
   /// Heads that one pass has registers for: one list has one head, or those of a group.
   static constexpr int most_heads = Problem::per_query_head ? 8 : attend_heads;
+  static constexpr bool relative = scaled && sizeof(C) == 2;
   using sums_type = value_sums<C, values_type, scaled, most_heads>;
 
  public:
@@ -96,8 +97,10 @@ class attend_agent {
     softmax_sums sums[most_heads];
     float factor[most_heads];
     float scale[scaled ? most_value_blocks : 1][tile_keys];  ///< of values
-    float reference[most_value_blocks];  ///< what `scale` is relative to, on tensor cores
-    float block_factor[most_value_blocks];
+    /// On tensor cores sums of values with scales are relative to the largest weight so far, a
+    /// probability times a scale: such weights may have any size, and 16 bits have not.
+    float reference[relative ? most_value_blocks : 1][most_heads];
+    float block_factor[relative ? most_value_blocks : 1][most_heads];
   };
   [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
     return stages * slice_size + static_cast<int>(sizeof(memory_type));
@@ -220,13 +223,15 @@ class attend_agent {
       memory_->sums[thread] = {};
       memory_->factor[thread] = 1.0f;
     }
-    if (thread < most_value_blocks) memory_->reference[thread] = 0.0f;
+    if constexpr (relative) {
+      if (thread < most_value_blocks * most_heads) memory_->reference[0][thread] = 0.0f;
+    }
   }
 
   __device__ void rescale(sums_type& sums) noexcept {
     sums.rescale(c_.p.shape.v_dim, [&](int h, int block) {
-      float const f = memory_->factor[h];
-      return scaled && sizeof(C) == 2 ? f * memory_->block_factor[one_value_scale_ ? 0 : block] : f;
+      if constexpr (relative) return memory_->block_factor[one_value_scale_ ? 0 : block][h];
+      return memory_->factor[h];
     });
   }
 
@@ -247,9 +252,8 @@ class attend_agent {
     float* const out = own.part(c_.p, part, heads.in_selection);
     int const pitch = c_.p.shape.v_dim + 4;
     sums.each(c_.p.shape.v_dim, heads.count, [&](int d, int h, float sum) {
-      int const copy = one_value_scale_ ? 0 : d / scale_block;
-      float const unit = scaled && sizeof(C) == 2 ? memory_->reference[copy] : 1.0f;
-      out[h * pitch + d] = sum * unit;
+      if constexpr (relative) sum *= memory_->reference[one_value_scale_ ? 0 : d / scale_block][h];
+      out[h * pitch + d] = sum;
     });
     auto const thread = static_cast<int>(threadIdx.x);
     if (thread < heads.count) {
@@ -313,34 +317,22 @@ class attend_agent {
     }
   }
 
-  /// Scales of the values of this tile, and what they are referred to: products of probabilities
-  /// and scales must fit a 16-bit type.
+  /// Scales of the values of this tile.
   __device__ void load_scales(values_type const& values, row_scales const& scales,
                               located_tile const& now) noexcept {
-    int const blocks = one_value_scale_ ? 1 : (values.dim + scale_block - 1) / scale_block;
-    for (int n = static_cast<int>(threadIdx.x); n < blocks * tile_keys; n += block_threads) {
+    for (int n = static_cast<int>(threadIdx.x); n < value_blocks() * tile_keys;
+         n += block_threads) {
       int const key = n % tile_keys;
       memory_->scale[n / tile_keys][key] =
-          now.value[key] == nullptr ? 0.0f
-                                    : scales.of(now.value[key], place_of(now, key), n / tile_keys);
+          now.value[key] == nullptr
+              ? 0.0f
+              : scales.of(now.value[key], place_of(now, key), n / tile_keys);
     }
     __syncthreads();
-    auto const warp = static_cast<int>(threadIdx.x / 32);
-    auto const lane = static_cast<int>(threadIdx.x % 32);
-    if (warp < blocks) {
-      float most = 0.0f;
-      for (int key = lane; key < tile_keys; key += 32) {
-        most = fmaxf(most, memory_->scale[warp][key]);
-      }
-      most = fmaxf(warp_max(most), memory_->reference[warp]);
-      __syncwarp();
-      if (lane == 0) {
-        float const before = memory_->reference[warp];
-        memory_->block_factor[warp] = most > 0.0f ? before / most : 1.0f;
-        memory_->reference[warp] = most;
-      }
-    }
-    __syncthreads();
+  }
+  /// Blocks of dimensions with scales of their own.
+  [[nodiscard]] __device__ int value_blocks() const noexcept {
+    return one_value_scale_ ? 1 : (c_.p.shape.v_dim + scale_block - 1) / scale_block;
   }
 
   /// Turns the scores of this tile into probabilities against the largest logit so far.
@@ -349,13 +341,20 @@ class attend_agent {
     auto const lane = static_cast<int>(threadIdx.x % 32);
     for (int h = warp; h < most_heads; h += block_warps) {
       float x[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-      if (h < heads.count) add_head(h, lane, now, x);
+      float factor = 1.0f;
+      if (h < heads.count) factor = add_head(h, lane, now, x);
+      if constexpr (relative) {
+        for (int block = 0; block < value_blocks(); ++block) put_relative(h, lane, block, factor, x);
+      } else {
+        if (lane == 0) memory_->factor[h] = factor;
 #pragma unroll
-      for (int n = 0; n < 4; ++n) put(h, lane + 32 * n, x[n]);
+        for (int n = 0; n < 4; ++n) memory_->p.p[0][h][lane + 32 * n] = C(x[n]);
+      }
     }
   }
 
-  __device__ void add_head(int h, int lane, located_tile const& now, float (&x)[4]) noexcept {
+  /// What earlier sums must be multiplied by; leaves probabilities in x.
+  [[nodiscard]] __device__ float add_head(int h, int lane, located_tile const& now, float (&x)[4]) noexcept {
     softmax_sums sums = memory_->sums[h];
     float most = sums.max;
     bool nan = false;
@@ -387,24 +386,30 @@ class attend_agent {
       for (int n = 0; n < 4; ++n) x[n] = 0.0f;
     }
     __syncwarp();
-    if (lane == 0) {
-      memory_->sums[h] = sums;
-      memory_->factor[h] = factor;
-    }
+    if (lane == 0) memory_->sums[h] = sums;
+    return factor;
   }
 
-  __device__ void put(int h, int key, float p) noexcept {
-    if constexpr (std::is_same_v<C, float>) {
-      memory_->p.p[0][h][key] = p;
-    } else if constexpr (!scaled) {
-      memory_->p.p[0][h][key] = C(p);
-    } else {
-      int const blocks = one_value_scale_ ? 1 : (c_.p.shape.v_dim + scale_block - 1) / scale_block;
-      for (int block = 0; block < blocks; ++block) {
-        float const unit = memory_->reference[block];
-        memory_->p.p[block][h][key] =
-            C(unit > 0.0f ? p * (memory_->scale[block][key] / unit) : 0.0f * p);
-      }
+  /// Probabilities times scales, relative to the largest such weight of this head and block.
+  __device__ void put_relative(int h, int lane, int block, float factor,
+                               float const (&x)[4]) noexcept {
+    float weight[4];
+    float most = 0.0f;
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+      weight[n] = x[n] * memory_->scale[block][lane + 32 * n];
+      most = fmaxf(most, fabsf(weight[n]));
+    }
+    float const before = memory_->reference[block][h] * factor;
+    float const unit = fmaxf(warp_max(most), before);
+    __syncwarp();
+    if (lane == 0) {
+      memory_->block_factor[block][h] = unit > 0.0f ? before / unit : 1.0f;
+      memory_->reference[block][h] = unit;
+    }
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+      memory_->p.p[block][h][lane + 32 * n] = C(unit > 0.0f ? weight[n] / unit : weight[n]);
     }
   }
 

@@ -257,7 +257,11 @@ class score_agent {
     location const l = locate(local);
     memory_->where[thread] = {static_cast<std::int32_t>(l.outer),
                               static_cast<std::int32_t>(l.token)};
-    if (l.outer < 0 && local < seen_.end) report(c_.a.error, data_error::page_out_of_range);
+    if (l.outer >= 0 || local >= seen_.end) return;
+    // Pages that no token of the unit sees may be gone.
+    for (std::int32_t i = 0; i < place_.tokens; ++i) {
+      if (memory_->range[i].visible(local)) report(c_.a.error, data_error::page_out_of_range);
+    }
   }
 
   /// From scores in shared memory to the rows of the wave.

@@ -25,8 +25,9 @@ inline constexpr int most_value_blocks = most_v_dim / scale_block;
 /// copy for each block of dimensions with scales of its own), else as fp32.
 template <class C, bool Scaled, int Heads>
 struct probabilities {
-  static constexpr int pitch = tile_keys + 8;
   static constexpr int copies = Scaled && sizeof(C) == 2 ? most_value_blocks : 1;
+  /// Keeps banks apart; with copies there is room for half of that.
+  static constexpr int pitch = tile_keys + (copies > 1 ? 4 : 8);
   C p[copies][Heads][pitch];
 };
 

@@ -86,6 +86,14 @@ class engine {
 
   [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const& a,
                                          workspace const& w) noexcept {
+    if constexpr (Problem::by_index) {
+      using selection = typename Problem::selection;
+      // Pages of 132 bytes a token are copied by words.
+      if (std::is_same_v<typename selection::cache_layout, index_layout::page_132> &&
+          (reinterpret_cast<std::uintptr_t>(a.index.k.data) % 4 != 0 || a.index.k.batch % 4 != 0)) {
+        return status::misaligned;
+      }
+    }
     return check_run<Problem>(p, a, w);
   }
 
