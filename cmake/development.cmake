@@ -22,6 +22,11 @@ add_library(tka_development INTERFACE)
 target_link_libraries(tka_development INTERFACE tka_warnings)
 if(TKA_MARCH)
   target_compile_options(tka_development INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-march=${TKA_MARCH}>)
+  # g++ before 13 takes the undefined registers of its own AVX-512 intrinsics for mistakes (PR 105593).
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    target_compile_options(
+      tka_development INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-uninitialized;-Wno-maybe-uninitialized>)
+  endif()
 endif()
 if(TKA_SANITIZE)
   target_compile_options(tka_development INTERFACE -fsanitize=${TKA_SANITIZE} -fno-sanitize-recover=all

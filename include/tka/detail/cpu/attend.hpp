@@ -61,13 +61,11 @@ class attender {
         value_rows<typename Problem::cache_layout>(args_.k, args_.v, args_.scales, heads.kv_head);
     softmax_sums sums[head_block];
     // While one chunk is attended the values of the next are on their way.
-    chunk chunks[2];
-    std::int32_t seen = take(s, selected, 0, chunks[0]);
-    fetch(values, chunks[0]);
+    chunk<std::remove_const_t<decltype(values)>> chunks[2];
+    std::int32_t seen = take(s, selected, 0, values, chunks[0]);
     for (int now = 0; chunks[now].count > 0; now = 1 - now) {
-      seen = take(s, selected, seen, chunks[1 - now]);
-      fetch(values, chunks[1 - now]);
-      add(values, heads, selected, chunks[now], sums);
+      seen = take(s, selected, seen, values, chunks[1 - now]);
+      add(values, heads, selected, chunks[now], chunks[1 - now], sums);
     }
     for (std::int32_t h = 0; h < heads.count; ++h) {
       write(query, heads.first + h, sums[h], work_.output + std::int64_t{h} * plan_.shape.v_dim,
@@ -76,16 +74,20 @@ class attender {
   }
 
  private:
-  /// Keys attended together: where they lie, and their entries of the list.
+  /// Keys attended together: where they lie, their entries of the list, and their values.
+  template <class Rows>
   struct chunk {
     location at[chunk_keys];
     std::int32_t entry[chunk_keys];
     std::int32_t count;
+    row_tile<Rows> values;
   };
 
   /// Fills a chunk with the next keys of the list that exist; returns the entry behind them.
+  template <class Rows>
   [[nodiscard]] std::int32_t take(sequence const& s, selected_keys const& selected,
-                                  std::int32_t from, chunk& next) const noexcept {
+                                  std::int32_t from, Rows const& values,
+                                  chunk<Rows>& next) const noexcept {
     next.count = 0;
     for (; from < selected.count && next.count < chunk_keys; ++from) {
       std::int32_t index = selected.index[from];
@@ -102,19 +104,20 @@ class attender {
       next.entry[next.count] = from;
       ++next.count;
     }
+    if constexpr (Rows::in_place) next.values.resolve(values, next.at, next.count, 0, nullptr);
     return from;
   }
 
   template <class Rows>
   void add(Rows const& values, head_range const& heads, selected_keys const& selected,
-           chunk const& keys, softmax_sums* sums) noexcept {
+           chunk<Rows>& keys, chunk<Rows> const& next, softmax_sums* sums) noexcept {
     std::int32_t const count = keys.count;
     if (selected.key != nullptr) {
       for (std::int32_t i = 0; i < count; ++i) {
         work_.logit[i] = from_ordered(selected.key[keys.entry[i]]);
       }
     } else {
-      score(heads, keys);
+      score(heads, keys.at, count);
     }
     logit_map const to_logit{plan_.options.scale, plan_.options.soft_cap};
     for (std::int32_t h = 0; h < heads.count; ++h) {
@@ -126,10 +129,13 @@ class attender {
       float const factor = accumulate(sums[h], x, chunk_keys);
       if (factor != 1.0f) rescale(h, factor);
     }
-    row_tile<Rows> tile;
-    tile.resolve(values, keys.at, count, plan_.shape.v_dim, work_.wide);
-    add_weighted_values(work_.logit, chunk_keys, heads.count, tile.address, count,
-                        plan_.shape.v_dim, work_.output, plan_.shape.v_dim);
+    if constexpr (!Rows::in_place) {
+      keys.values.resolve(values, keys.at, count, plan_.shape.v_dim, work_.wide);
+    }
+    add_weighted_values<typename Rows::element>(
+        work_.logit, chunk_keys, heads.count,
+        {keys.values.address, count, next.values.address, Rows::in_place ? next.count : 0},
+        plan_.shape.v_dim, work_.output, plan_.shape.v_dim);
   }
 
   /// The local index of a position from outside; negative where it is not here.
@@ -143,32 +149,19 @@ class attender {
     return here ? local : -1;
   }
 
-  void score(head_range const& heads, chunk const& keys) noexcept {
+  void score(head_range const& heads, location const* at, std::int32_t count) noexcept {
     auto const rows =
         key_rows<typename Problem::cache_layout>(args_.k, args_.scales, heads.kv_head);
     row_tile<std::remove_const_t<decltype(rows)>> tile;
-    tile.resolve(rows, keys.at, keys.count, plan_.shape.qk_dim, work_.wide);
-    dot_products(work_.attend_query, plan_.shape.qk_dim, heads.count, tile.address, keys.count,
-                 keys.count, plan_.shape.qk_dim, work_.logit, chunk_keys);
+    tile.resolve(rows, at, count, plan_.shape.qk_dim, work_.wide);
+    dot_products(work_.attend_query, heads.count, tile.address, count, count, plan_.shape.qk_dim,
+                 work_.logit, chunk_keys);
   }
 
   void rescale(std::int32_t h, float factor) noexcept {
     float* const out = work_.output + std::int64_t{h} * plan_.shape.v_dim;
     for (int d = 0; d < plan_.shape.v_dim; d += lane_count) {
       store(out + d, multiply(load(out + d), splat(factor)));
-    }
-  }
-
-  /// Asks for the rows of a chunk: those that are selected lie anywhere, so no hardware foresees
-  /// them.
-  template <class Rows>
-  void fetch(Rows const& rows, chunk const& keys) const noexcept {
-    if constexpr (Rows::in_place) {
-      constexpr std::int32_t line = 64 / sizeof(typename Rows::element);
-      for (std::int32_t i = 0; i < keys.count; ++i) {
-        auto const* const row = rows.address(keys.at[i]);
-        for (std::int32_t d = 0; d < plan_.shape.v_dim; d += line) __builtin_prefetch(row + d);
-      }
     }
   }
 

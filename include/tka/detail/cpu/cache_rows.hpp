@@ -109,16 +109,24 @@ struct row_tile {
 
   /// Resolves `count` locations. One that is not there gets a row of zeros; callers mask it.
   void resolve(Rows const& rows, location const* at, int count, int dim, float* wide) noexcept {
+    for (int i = 0; i < count; ++i) resolve_run(rows, at[i], i, 1, dim, wide);
+  }
+
+  /// The same for `count` tokens that lie one behind the other, the first at `at`: entries `to` and
+  /// following.
+  void resolve_run(Rows const& rows, location at, int to, int count, int dim,
+                   float* wide) noexcept {
     alignas(64) static constexpr typename Rows::element zeros[1024]{};
-    for (int i = 0; i < count; ++i) {
-      if (at[i].outer < 0) {
-        address[i] = zeros;
-      } else if constexpr (Rows::in_place) {
-        address[i] = rows.address(at[i]);
-      } else {
-        float* const out = wide + std::int64_t{i} * dim;
-        rows.widen_to(at[i], dim, out);
-        address[i] = out;
+    if (at.outer < 0) {
+      std::fill_n(address + to, count, zeros);
+    } else if constexpr (Rows::in_place) {
+      typename Rows::element const* const row = rows.address(at);
+      for (std::int64_t i = 0; i < count; ++i) address[to + i] = row + i * rows.view.token;
+    } else {
+      for (int i = 0; i < count; ++i) {
+        float* const out = wide + std::int64_t{to + i} * dim;
+        rows.widen_to({at.outer, at.token + i}, dim, out);
+        address[to + i] = out;
       }
     }
   }

@@ -33,6 +33,14 @@ static_assert(lane_count <= 16, "tka::cpu: head sizes are multiples of 16; widen
 [[nodiscard]] inline lanes load(float const* p) noexcept {
   return Eigen::internal::ploadu<lanes>(p);
 }
+/// x in a register, from here on. Else g++ reads memory again for each use, and there are fewer
+/// ports for loads than for products; or it loads far ahead and runs out of registers.
+[[nodiscard]] inline lanes held(lanes x) noexcept {
+#if defined(__x86_64__)
+  asm volatile("" : "+v"(x));
+#endif
+  return x;
+}
 inline void store(float* p, lanes x) noexcept { Eigen::internal::pstoreu(p, x); }
 [[nodiscard]] inline lanes add(lanes a, lanes b) noexcept { return Eigen::internal::padd(a, b); }
 [[nodiscard]] inline lanes subtract(lanes a, lanes b) noexcept {
@@ -63,7 +71,22 @@ using lane_square = Eigen::internal::PacketBlock<lanes, lane_count>;
 /// Lane i of the result is the sum of the lanes of x[i]: a transposition, then a tree of additions
 /// over neighbours. One order for every sum in the library.
 [[nodiscard]] inline lanes sum_each(lane_square x) noexcept {
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX512F__)
+  // The same tree with 30 shuffles instead of the 64 and more of a transposition.
+  auto const neighbours = [](lanes a, lanes b) {
+    return add(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+  };
+  auto const quarters = [](lanes a, lanes b) {
+    return add(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+  };
+  lanes four[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    four[i] = neighbours(neighbours(x.packet[4 * i], x.packet[4 * i + 1]),
+                         neighbours(x.packet[4 * i + 2], x.packet[4 * i + 3]));
+  }
+  return quarters(quarters(four[0], four[1]), quarters(four[2], four[3]));
+#elif defined(__AVX2__)
   // The same tree with 14 shuffles instead of 24.
   __m256 const low = _mm256_hadd_ps(_mm256_hadd_ps(x.packet[0], x.packet[1]),
                                     _mm256_hadd_ps(x.packet[2], x.packet[3]));

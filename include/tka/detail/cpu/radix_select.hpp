@@ -11,6 +11,7 @@
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::cpu {
@@ -23,43 +24,54 @@ struct radix_scratch {
   ordered_key* spare = nullptr;        // [spare_room] the keys of one bin
 };
 
-/// A value that at least `keep` keys reach: the keep-th largest itself, or a smaller one that no
-/// other key lies between. Radix select from the top digit down; 0 < keep <= size. Ends as soon as
-/// a bin is kept whole.
-template <int DigitBits>
-[[nodiscard]] inline ordered_key find_gate(ordered_key const* key, std::int32_t size,
-                                           std::int32_t keep,
-                                           radix_scratch const& scratch) noexcept {
-  std::uint32_t prefix = 0;
-  std::uint32_t settled = 0;  // bits of the prefix that are known
+/// The keep-th largest key, or a smaller value that no other key lies between; and whether more
+/// keys reach it than are kept.
+struct found_gate {
+  ordered_key key;
+  bool has_ties;
+};
+
+[[nodiscard]] constexpr int bits_of(std::uint32_t x) noexcept { return 32 - std::countl_zero(x); }
+
+/// Radix select from the top digit down; 0 < keep <= size. Digits count from the smallest key that
+/// may still be the one, over the range that such keys span: scores lie close together, and digits
+/// of their bits would put most of them into a few bins. Ends as soon as a bin is kept whole.
+[[nodiscard]] inline found_gate find_gate(ordered_key const* key, std::int32_t size,
+                                          std::int32_t keep,
+                                          radix_scratch const& scratch) noexcept {
+  ordered_key smallest = key[0];
+  ordered_key largest = key[0];
+  for (std::int32_t i = 0; i < size; ++i) {
+    smallest = key[i] < smallest ? key[i] : smallest;
+    largest = key[i] > largest ? key[i] : largest;
+  }
+  std::uint32_t low = radix_bits(smallest);
+  std::uint32_t span = radix_bits(largest) - low;
   auto wanted = static_cast<std::uint32_t>(keep);
-  for (int low = 32; low > 0;) {
-    int const width = std::min(DigitBits, low);
-    low -= width;
-    std::uint32_t const digit_mask = (1u << width) - 1u;
-    std::fill_n(scratch.histogram, std::size_t{1} << width, 0u);
+  for (;;) {
+    // Some keys a bin: more bins would take longer to clear and to pass than they sort out.
+    int const digit = std::clamp(bits_of(static_cast<std::uint32_t>(size)) - 3, 4, 11);
+    int const shift = std::max(bits_of(span) - digit, 0);
+    std::uint32_t bin = span >> shift;
+    std::fill_n(scratch.histogram, bin + 1, 0u);
     for (std::int32_t i = 0; i < size; ++i) {
-      std::uint32_t const u = radix_bits(key[i]);
-      if ((u & settled) == prefix) ++scratch.histogram[(u >> low) & digit_mask];
+      std::uint32_t const above = radix_bits(key[i]) - low;
+      if (above <= span) ++scratch.histogram[above >> shift];
     }
-    std::uint32_t bin = digit_mask;
     while (scratch.histogram[bin] < wanted) wanted -= scratch.histogram[bin--];
-    prefix |= bin << low;
-    settled |= digit_mask << low;
     std::uint32_t const in_bin = scratch.histogram[bin];
-    if (in_bin == wanted) break;  // all of this bin stay: lower digits do not matter
-    if (key != scratch.spare && in_bin <= static_cast<std::uint32_t>(scratch.spare_room) - 8u) {
+    span = std::min(span - (bin << shift), (1u << shift) - 1u);
+    low += bin << shift;
+    auto const first = static_cast<ordered_key>(low ^ 0x80000000u);
+    if (in_bin == wanted) return {first, false};  // lower digits do not matter
+    if (span == 0) return {first, true};
+    if (in_bin + 16u <= static_cast<std::uint32_t>(scratch.spare_room)) {
       // Only the keys of this bin are looked at again.
-      std::int32_t found = 0;
-      for (std::int32_t i = 0; i < size; ++i) {
-        scratch.spare[found] = key[i];
-        found += (radix_bits(key[i]) & settled) == prefix ? 1 : 0;
-      }
+      size = copy_between(key, size, first, static_cast<ordered_key>((low + span) ^ 0x80000000u),
+                          scratch.spare);
       key = scratch.spare;
-      size = found;
     }
   }
-  return static_cast<ordered_key>(prefix ^ 0x80000000u);
 }
 
 /// Moves the `keep` largest of `size` candidates to the front, in their old order; of equal keys
@@ -69,20 +81,14 @@ template <int DigitBits>
     ordered_key* key, std::int32_t* index, std::int32_t size, std::int32_t keep,
     radix_scratch const& scratch) noexcept {
   if (keep <= 0) return key_of_nan;
-  ordered_key const gate = size >= 4096 ? find_gate<11>(key, size, keep, scratch)
-                                        : find_gate<8>(key, size, keep, scratch);
-  std::int32_t above = 0;
-  std::int32_t equal = 0;
-  for (std::int32_t i = 0; i < size; ++i) {
-    above += key[i] > gate ? 1 : 0;
-    equal += key[i] == gate ? 1 : 0;
-  }
-  if (above + equal == keep) {
+  auto const [gate, has_ties] = find_gate(key, size, keep, scratch);
+  if (!has_ties) {
     (void)compact_above(key, index, size, gate - 1);
     return gate;
   }
   // More are equal to the gate than there is room for: the first of them stay.
-  std::int32_t ties = keep - above;
+  std::int32_t ties = keep;
+  for (std::int32_t i = 0; i < size; ++i) ties -= key[i] > gate ? 1 : 0;
   std::int32_t out = 0;
   for (std::int32_t i = 0; i < size; ++i) {
     bool const tie = key[i] == gate && ties > 0;

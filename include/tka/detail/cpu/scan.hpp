@@ -174,13 +174,33 @@ class scanner {
 
   /// False where a page is out of range; those keys are invisible.
   bool locate(std::int32_t first, std::int32_t count) noexcept {
-    missing_ = false;
+    first_ = first;
     located_ = std::min(count + keys_ahead, end_ - first);
-    for (std::int32_t i = 0; i < located_; ++i) {
-      at_[i] = Problem::kv_source::locate(args_.kv, sequence_.b, first + i, plan_.shape.page_size);
-      missing_ |= at_[i].outer < 0 && i < count;
-    }
+    missing_ = false;
+    for_each_run(located_, [&](std::int32_t i, std::int32_t n) {
+      location const at =
+          Problem::kv_source::locate(args_.kv, sequence_.b, first + i, plan_.shape.page_size);
+      for (std::int32_t j = 0; j < n; ++j) at_[i + j] = {at.outer, at.token + j};
+      missing_ |= at.outer < 0 && i < count;
+    });
     return !missing_;
+  }
+
+  /// Calls function(i, n) for keys i .. i + n of the tile that lie one behind the other: those of a
+  /// page, or all.
+  template <class Function>
+  void for_each_run(std::int32_t count, Function&& function) const noexcept {
+    if constexpr (Problem::kv_source::has_pages) {
+      std::int32_t const page = plan_.shape.page_size;
+      std::int32_t left = page - first_ % page;
+      for (std::int32_t i = 0; i < count; left = page) {
+        std::int32_t const n = std::min(left, count - i);
+        function(i, n);
+        i += n;
+      }
+    } else {
+      function(0, count);
+    }
   }
 
   void score(std::int32_t count) noexcept {
@@ -208,8 +228,10 @@ class scanner {
                 std::int32_t count) noexcept {
     row_tile<Rows> tile;
     std::int32_t const reach = Rows::in_place ? located_ : count;
-    tile.resolve(source, at_, reach, dim, work_.wide);
-    dot_products(work_.query, dim, rows, tile.address, count, reach, dim, work_.raw, tile_keys);
+    for_each_run(reach, [&](std::int32_t i, std::int32_t n) {
+      tile.resolve_run(source, at_[i], i, n, dim, work_.wide);
+    });
+    dot_products(work_.query, rows, tile.address, count, reach, dim, work_.raw, tile_keys);
   }
 
   [[nodiscard]] bool is_visible(visible_range const& r, std::int32_t index,
@@ -358,6 +380,7 @@ class scanner {
   std::int32_t end_ = 0;
   bool missing_ = false;
   visible_range range_[max_tokens];
+  std::int32_t first_ = 0;
   std::int32_t located_ = 0;
   location at_[tile_keys + keys_ahead];
 };

@@ -17,7 +17,7 @@ namespace tka::inline TKA_ABI::detail::cpu {
 inline constexpr std::int32_t tile_keys = 128;
 
 /// Keys asked for before they are scored, also across the border of a tile.
-inline constexpr std::int32_t keys_ahead = 16;
+inline constexpr std::int32_t keys_ahead = 40;
 
 /// Selected keys attended at once.
 inline constexpr std::int32_t chunk_keys = 64;

@@ -41,6 +41,7 @@ struct row_rules {
   std::int32_t sinks_end;  ///< compact index c is local index c below it, else c + gap
   std::int32_t gap;
   bool given;  ///< a threshold of the caller's
+  bool plain;  ///< every key above -inf competes
   ordered_key given_key;
   std::int64_t given_position;
   tka::shard shard;
@@ -59,6 +60,12 @@ struct row_rules {
   }
   [[nodiscard]] __device__ kept judge(threshold const& limit, std::int32_t c,
                                       ordered_key key) const noexcept {
+    if (plain) {
+      // No limit is below -inf, and one of -inf has no ties.
+      return key > limit.key                       ? kept::surely
+             : key == limit.key && limit.ties != 0 ? kept::tie
+                                                   : kept::no;
+    }
     if (key <= key_of_minus_infinity) return kept::no;
     if (forced(c)) return kept::surely;
     if (key < limit.key || !passes(c, key)) return kept::no;
@@ -84,6 +91,7 @@ template <class Problem>
     r.given_key = to_ordered(*c.a.given_threshold_score.at(at.outer, own.scope_head, at.token));
     r.given_position = *c.a.given_threshold_position.at(at.outer, own.scope_head, at.token);
   }
+  r.plain = !r.given && r.head <= 0 && r.tail >= r.visible;
   return r;
 }
 

@@ -44,17 +44,19 @@ struct schedule_table {
   std::int64_t* begin;       ///< [kinds][batch + 1]
   std::int64_t* unit_words;  ///< of the largest unit
   std::int64_t* longest;     ///< visible keys of a row, at most
+  std::int64_t* first_wave;  ///< [item_kinds] items of the first wave
   std::int32_t batch;
 
   [[nodiscard]] TKA_HOST_DEVICE static std::int64_t words(std::int32_t batch) noexcept {
     std::int64_t const entry = sizeof(sequence_entry) / 4;
-    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2), 32);
+    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2 + item_kinds), 32);
   }
   TKA_HOST_DEVICE schedule_table(void* memory, std::int32_t n) noexcept : batch(n) {
     entries = static_cast<sequence_entry*>(memory);
     begin = reinterpret_cast<std::int64_t*>(entries + n);
     unit_words = begin + kinds * (n + 1);
     longest = unit_words + 1;
+    first_wave = longest + 1;
   }
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t& at(count_of kind, std::int32_t b) const noexcept {
     return begin[static_cast<int>(kind) * (batch + 1) + b];
@@ -150,6 +152,19 @@ struct wave_shares {
       auto const blocks = std::int64_t{gridDim.x};
       share s{from + all * block / blocks, from + all * (block + 1) / blocks, all, {}};
       if (s.begin < s.end) s.first = find_item(t, kind, s.begin);
+      if (threadIdx.x % 32 == 0) of[warp] = s;
+    }
+    __syncthreads();
+  }
+  /// The same for the first wave, whose totals the schedule holds.
+  __device__ void find_first(schedule_table const& t) noexcept {
+    auto const warp = static_cast<int>(threadIdx.x / 32);
+    if (warp < item_kinds) {
+      std::int64_t const all = t.first_wave[warp];
+      auto const block = std::int64_t{blockIdx.x};
+      auto const blocks = std::int64_t{gridDim.x};
+      share s{all * block / blocks, all * (block + 1) / blocks, all, {}};
+      if (s.begin < s.end) s.first = find_item(t, static_cast<count_of>(warp), s.begin);
       if (threadIdx.x % 32 == 0) of[warp] = s;
     }
     __syncthreads();

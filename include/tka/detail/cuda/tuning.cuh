@@ -42,8 +42,9 @@ inline constexpr int query_bytes = 25 * 1024;
 
 /// Keys of a row that one block looks at when it selects.
 inline constexpr int chunk_keys = 4096;
-/// Longest row that one block selects on its own.
+/// Longest row that one block selects on its own, where there are rows for all blocks or not.
 inline constexpr int most_keys_of_a_block = 1 << 17;
+inline constexpr int few_keys_of_a_block = 1 << 15;
 /// Query heads with one selection that are attended together.
 inline constexpr int attend_heads = 16;
 

@@ -88,6 +88,10 @@ struct geometry {
     std::int32_t const fit = query_bytes / row;
     return fit >= most_rows ? most_rows : fit >= some_rows ? some_rows : few_rows;
   }
+  /// Score rows of one pass over the keys of a unit, at most.
+  [[nodiscard]] TKA_HOST_DEVICE std::int32_t rows(std::int32_t q_len) const noexcept {
+    return larger(smaller(tokens, q_len), 1) * head_block;
+  }
   /// Units of one tile of tokens.
   [[nodiscard]] TKA_HOST_DEVICE std::int32_t units_of_tile() const noexcept {
     return scan_heads * (heads_are_units ? head_blocks : 1);

@@ -57,9 +57,18 @@ class attend_agent {
   /// The selection was made by these very scores: they need not be computed again.
   static constexpr bool knows_scores =
       Problem::selects && Problem::by_query_key && Problem::per_query_head;
-  using sums_type = value_sums<C, values_type, scaled>;
+  /// Heads that one pass has registers for: one list has one head, or those of a group.
+  static constexpr int most_heads = Problem::per_query_head ? 8 : attend_heads;
+  using sums_type = value_sums<C, values_type, scaled, most_heads>;
 
  public:
+  /// Blocks that a multiprocessor holds at once.
+  static constexpr int resident_blocks = knows_scores ? 4 : 2;
+  /// Buffers of the ring: more blocks or more buffers.
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr int stages_of(int stages) noexcept {
+    return knows_scores ? least_stages : stages;
+  }
+
   /// Tiles that are located at a time: the one attended, those that copies reach, and the next. A
   /// buffer may hold a whole tile of values, but at most half a tile of those that are widened.
   static constexpr int located_tiles = sums_type::widens ? 3 : 4;
@@ -77,13 +86,15 @@ class attend_agent {
     place at[keeps_places ? tile_keys : 1];
   };
   struct memory_type {
-    alignas(16) char q[attend_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
+    alignas(
+        16) char q[knows_scores ? 16
+                                : most_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
     alignas(16) char wide[sums_type::widens ? slice_size : 16];
-    alignas(16) probabilities<C, scaled> p;
-    float score[knows_scores ? 1 : attend_heads][tile_keys + 2];
+    alignas(16) probabilities<C, scaled, most_heads> p;
+    float score[knows_scores ? 1 : most_heads][tile_keys + 2];
     located_tile located[located_tiles];
-    softmax_sums sums[attend_heads];
-    float factor[attend_heads];
+    softmax_sums sums[most_heads];
+    float factor[most_heads];
     float scale[scaled ? most_value_blocks : 1][tile_keys];  ///< of values
     float reference[most_value_blocks];  ///< what `scale` is relative to, on tensor cores
     float block_factor[most_value_blocks];
@@ -131,7 +142,7 @@ class attend_agent {
     __syncthreads();  // the last item is done with its memory
     if constexpr (!knows_scores) {
       location const at = own.query(c_);
-      q.fill(heads.count, attend_heads,
+      q.fill(heads.count, most_heads,
              [&](int h) { return c_.a.q.at(at.outer, heads.first + h, at.token); });
     }
     auto const tiles = static_cast<int>(ceil_div(last - first, tile_keys));
@@ -175,7 +186,7 @@ class attend_agent {
       // Its place is free: every copy of tile t - 1 has been issued before this tile's first step.
       find_keys(own, keys, values, t + located_tiles - 1, first, last);
       if constexpr (!knows_scores) {
-        key_products<C, keys_type, scaled, attend_heads / 8> products;
+        key_products<C, keys_type, scaled, most_heads / 8> products;
         products.clear();
         for (int s = 0; s < key_steps; ++s) {
           char const* const buffer = ring_.advance();
@@ -205,7 +216,7 @@ class attend_agent {
 
   __device__ void clear_sums() noexcept {
     auto const thread = static_cast<int>(threadIdx.x);
-    if (thread < attend_heads) {
+    if (thread < most_heads) {
       memory_->sums[thread] = {};
       memory_->factor[thread] = 1.0f;
     }
@@ -336,7 +347,7 @@ class attend_agent {
   __device__ void add_softmax(head_range const& heads, located_tile const& now) noexcept {
     auto const warp = static_cast<int>(threadIdx.x / 32);
     auto const lane = static_cast<int>(threadIdx.x % 32);
-    for (int h = warp; h < attend_heads; h += block_warps) {
+    for (int h = warp; h < most_heads; h += block_warps) {
       float x[4] = {0.0f, 0.0f, 0.0f, 0.0f};
       if (h < heads.count) add_head(h, lane, now, x);
 #pragma unroll

@@ -40,6 +40,13 @@ struct prepare_agent {
     int const kind = static_cast<int>(threadIdx.x / 32);
     if (kind < kinds) scan(static_cast<count_of>(kind));
     if (kind == kinds) find_largest();
+    __syncthreads();
+    if (kind < item_kinds) {
+      std::int64_t const span = pool_words - *table.unit_words;
+      std::int64_t const items =
+          items_before(table, static_cast<count_of>(kind), unit_from_word(table, span));
+      if (threadIdx.x % 32 == 0) table.first_wave[kind] = items;
+    }
   }
 
  private:

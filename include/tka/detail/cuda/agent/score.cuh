@@ -23,34 +23,37 @@
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
-/// Shared memory of the score stage.
+/// Shared memory of the score stage for units of at most `Rows` score rows.
+template <int Rows>
 struct score_memory {
   static constexpr int score_pitch = tile_keys + 4;
   /// The tile under way and those that copies reach while it is scored.
   static constexpr int located_tiles = 3;
   struct rest {
-    alignas(16) char q[query_bytes];
-    float score[most_rows * score_pitch];
+    static constexpr int few_bytes = few_rows * (most_qk_dim * 4 + 16);
+    alignas(16) char q[Rows == few_rows ? few_bytes : query_bytes];
+    float score[Rows * score_pitch];
     char const* source[located_tiles][tile_keys];  ///< rows of tiles that copies reach next
     place where[tile_keys];                        ///< of the tile that is scored
-    visible_range range[most_rows];                ///< of each token
-    std::uint32_t* row[most_rows];                 ///< of each selection
-    std::uint8_t token_of[most_rows];              ///< of each score row
+    visible_range range[Rows];                     ///< of each token
+    std::uint32_t* row[Rows];                      ///< of each selection
+    std::uint8_t token_of[Rows];                   ///< of each score row
   };
   [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
     return stages * slice_size + static_cast<int>(sizeof(rest));
   }
 };
 
-template <class Problem>
+template <class Problem, int MostRows>
 class score_agent {
+  using memory_type = score_memory<MostRows>;
   using query_type = typename scored<Problem>::query;
   using key_type = typename scored<Problem>::key;
   using C = product_type_t<query_type, key_type>;
   using rows_type = decltype(scanned_keys<Problem>(std::declval<plan const&>(),
                                                    std::declval<arguments<Problem> const&>(), 0));
   static constexpr bool scaled = !Problem::by_index && has_row_scales<Problem>;
-  static constexpr int pitch = score_memory::score_pitch;
+  static constexpr int pitch = memory_type::score_pitch;
   /// Whether anything but its score is asked of a key.
   static constexpr bool wants_places = Problem::kv_source::has_pages || scaled || Problem::by_index;
 
@@ -58,7 +61,7 @@ class score_agent {
   __device__ score_agent(context<Problem> const& c, char* memory, int stages) noexcept
       : c_(c),
         ring_(memory, stages),
-        memory_(reinterpret_cast<score_memory::rest*>(memory + stages * slice_size)),
+        memory_(reinterpret_cast<typename memory_type::rest*>(memory + stages * slice_size)),
         kv_(c.a.kv),
         page_size_(c.p.shape.page_size),
         measures_(sums_visible<Problem>(c.p.options)) {}
@@ -131,12 +134,15 @@ class score_agent {
           memory_->token_of[thread] = static_cast<std::uint8_t>(thread / heads_);
         }
         std::int32_t const rows = place_.tokens * heads_;
-        if (rows <= few_rows) {
+        // Long rows of q leave room for few of them, so each number of rows needs its own code.
+        if (MostRows == few_rows || rows <= few_rows) {
           stream<few_rows>(from, to);
-        } else if (rows <= some_rows) {
-          stream<some_rows>(from, to);
-        } else {
-          stream<most_rows>(from, to);
+        } else if constexpr (MostRows > few_rows) {
+          if (rows <= some_rows) {
+            stream<some_rows>(from, to);
+          } else {
+            stream<most_rows>(from, to);
+          }
         }
       }
     }
@@ -181,10 +187,10 @@ class score_agent {
         location const l = locate(next_located * tile_keys + key);
         memory_->source[located][key] = l.outer < 0 ? nullptr : rows.at(l);
       }
-      located = located + 1 == score_memory::located_tiles ? 0 : located + 1;
+      located = located + 1 == memory_type::located_tiles ? 0 : located + 1;
       next_located = next_tile(next_located + 1, to);
     };
-    for (int i = 0; i < score_memory::located_tiles - 1; ++i) locate_tile();
+    for (int i = 0; i < memory_type::located_tiles - 1; ++i) locate_tile();
     __syncthreads();
     // What is copied next: slice `slice` of `tile`, whose rows stand at `reached`.
     std::int32_t tile = next_tile(from, to);
@@ -203,7 +209,7 @@ class score_agent {
         if (++slice == slices) {
           slice = 0;
           tile = next_tile(tile + 1, to);
-          reached = reached + 1 == score_memory::located_tiles ? 0 : reached + 1;
+          reached = reached + 1 == memory_type::located_tiles ? 0 : reached + 1;
         }
       }
       ring_.commit();
@@ -417,7 +423,7 @@ class score_agent {
 
   context<Problem> const& c_;
   slice_ring ring_;
-  score_memory::rest* memory_;
+  typename memory_type::rest* memory_;
   // Read for every tile, so kept in registers:
   typename Problem::kv_source::tensors const kv_;
   std::int32_t const page_size_;

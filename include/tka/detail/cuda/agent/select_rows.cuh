@@ -51,7 +51,9 @@ struct digit_counter {
     std::uint32_t const bits = radix_bits(key);
     if (!first && bits >> above != prefix) return;
     if (key <= key_of_minus_infinity) return;
-    if (rules.forced(c)) {
+    if (rules.plain) {
+      atomicAdd(&histogram[bits >> shift & mask], 1u);
+    } else if (rules.forced(c)) {
       ++forced;
     } else if (rules.passes(c, key)) {
       atomicAdd(&histogram[bits >> shift & mask], 1u);

@@ -23,11 +23,11 @@ inline constexpr int most_value_blocks = most_v_dim / scale_block;
 
 /// Probabilities of a tile in shared memory: as C where they are multiplied on tensor cores (a
 /// copy for each block of dimensions with scales of its own), else as fp32.
-template <class C, bool Scaled>
+template <class C, bool Scaled, int Heads>
 struct probabilities {
   static constexpr int pitch = tile_keys + 8;
   static constexpr int copies = Scaled && sizeof(C) == 2 ? most_value_blocks : 1;
-  C p[copies][attend_heads][pitch];
+  C p[copies][Heads][pitch];
 };
 
 /// A buffer of slice_size bytes holds lines of 128 bytes: slice by slice, the same keys in each.
@@ -43,11 +43,11 @@ template <class Rows>
 
 /// Sums of values weighted by probabilities, [v_dim][heads], in the registers of a block.
 /// On tensor cores values are the left operand: a warp has 16 dimensions of every 128.
-template <class C, class Rows, bool Scaled>
+template <class C, class Rows, bool Scaled, int Heads>
 class value_sums {
   using V = typename Rows::element;
   static constexpr int own_tiles = most_v_dim / (16 * block_warps);
-  static constexpr int head_tiles = attend_heads / 8;
+  static constexpr int head_tiles = Heads / 8;
 
  public:
   /// Values of 8 bits are widened into a buffer of their own first.
@@ -72,7 +72,8 @@ class value_sums {
 
   /// Adds `keys` keys of a buffer; `first`: the first of them in the tile. All threads.
   __device__ void add(char const* buffer, char* wide, int keys, int first, Rows const& rows,
-                      int heads, probabilities<C, Scaled> const& p, bool one_scale) noexcept {
+                      int heads, probabilities<C, Scaled, Heads> const& p,
+                      bool one_scale) noexcept {
     if constexpr (widens) {
       widen(buffer, wide, keys * rows.slices(), keys);
       __syncthreads();
@@ -89,7 +90,7 @@ class value_sums {
         char const* const left = buffer + swizzled(line, tile % 4 * 2 + (lane / 8 & 1));
         int const copy = Scaled && !one_scale ? tile * 16 / scale_block : 0;
         C const* const right = &p.p[copy][lane / 4][first + lane % 4 * 2];
-        if (heads <= 8) {
+        if (head_tiles == 1 || heads <= 8) {
           multiply<1>(m, left, right, keys);
         } else {
           multiply<head_tiles>(m, left, right, keys);
@@ -109,7 +110,7 @@ class value_sums {
  private:
   template <int HeadTiles>
   __device__ void multiply(int m, char const* left, C const* right, int keys) noexcept {
-    constexpr int pitch = probabilities<C, Scaled>::pitch;
+    constexpr int pitch = probabilities<C, Scaled, Heads>::pitch;
 #pragma unroll 2
     for (int k = 0; k < keys; k += 16) {
       auto const values = load_matrices_transposed(left + k * slice_bytes);
@@ -166,8 +167,8 @@ class value_sums {
 };
 
 /// In fp32: a thread has every 256th dimension, and a chain over the keys in order.
-template <class Rows, bool Scaled>
-class value_sums<float, Rows, Scaled> {
+template <class Rows, bool Scaled, int Heads>
+class value_sums<float, Rows, Scaled, Heads> {
   using V = typename Rows::element;
   static constexpr int own_dims = most_v_dim / block_threads;
 
@@ -178,7 +179,7 @@ class value_sums<float, Rows, Scaled> {
 #pragma unroll
     for (int m = 0; m < own_dims; ++m) {
 #pragma unroll
-      for (int h = 0; h < attend_heads; ++h) sum_[m][h] = 0.0f;
+      for (int h = 0; h < Heads; ++h) sum_[m][h] = 0.0f;
     }
   }
   template <class Factor>
@@ -187,13 +188,13 @@ class value_sums<float, Rows, Scaled> {
     for (int m = 0; m < own_dims; ++m) {
       int const d = static_cast<int>(threadIdx.x) + m * block_threads;
 #pragma unroll
-      for (int h = 0; h < attend_heads; ++h) sum_[m][h] *= factor(h, d / scale_block);
+      for (int h = 0; h < Heads; ++h) sum_[m][h] *= factor(h, d / scale_block);
     }
   }
   /// As above; `scale(key, block)` multiplies the probabilities.
   template <class Scale>
   __device__ void add(char const* buffer, int keys, int first, Rows const& rows, int heads,
-                      probabilities<float, Scaled> const& p, Scale&& scale) noexcept {
+                      probabilities<float, Scaled, Heads> const& p, Scale&& scale) noexcept {
     constexpr int size = static_cast<int>(sizeof(V));
     for (int k = 0; k < keys; ++k) {
 #pragma unroll
@@ -206,7 +207,7 @@ class value_sums<float, Rows, Scaled> {
           float const v = to_float(*reinterpret_cast<V const*>(at));
           float const s = Scaled ? scale(first + k, d / scale_block) : 1.0f;
 #pragma unroll
-          for (int h = 0; h < attend_heads; ++h) {
+          for (int h = 0; h < Heads; ++h) {
             if (h < heads) {
               float const weight = Scaled ? p.p[0][h][first + k] * s : p.p[0][h][first + k];
               sum_[m][h] = __fmaf_rn(weight, v, sum_[m][h]);
@@ -223,7 +224,7 @@ class value_sums<float, Rows, Scaled> {
       int const d = static_cast<int>(threadIdx.x) + m * block_threads;
       if (d < v_dim) {
 #pragma unroll
-        for (int h = 0; h < attend_heads; ++h) {
+        for (int h = 0; h < Heads; ++h) {
           if (h < heads) use(d, h, sum_[m][h]);
         }
       }
@@ -231,7 +232,7 @@ class value_sums<float, Rows, Scaled> {
   }
 
  private:
-  float sum_[own_dims][attend_heads];
+  float sum_[own_dims][Heads];
 };
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/dispatch/launches.cuh>
 #include <tka/detail/cuda/kernel/attention_kernel.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
@@ -91,32 +92,7 @@ class engine {
   [[nodiscard]] static status launch(plan const& p, arguments<Problem> const& a, workspace const& w,
                                      cudaStream_t stream) noexcept {
     if (p.shape.q_len == 0) return status::ok;
-    if constexpr (multiplies) {
-      auto* const kernel = &attention_kernel<Problem>;
-      int const bytes = shares_bytes + shared_bytes<Problem>(p.schedule.stages);
-      if (cudaFuncSetAttribute(reinterpret_cast<void const*>(kernel),
-                               cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) {
-        return status::launch_failed;
-      }
-      cudaLaunchAttribute cooperative{};
-      cooperative.id = cudaLaunchAttributeCooperative;
-      cooperative.val.cooperative = 1;
-      cudaLaunchConfig_t config{};
-      config.gridDim = dim3(static_cast<unsigned>(p.schedule.workers));
-      config.blockDim = dim3(block_threads);
-      config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
-      config.stream = stream;
-      config.attrs = &cooperative;
-      config.numAttrs = 1;
-      launch_arguments<Problem> l{p, a, static_cast<std::uint32_t*>(w.scratch),
-                                  static_cast<std::int64_t>(p.scratch_bytes / 4),
-                                  p.schedule.stages};
-      void* arguments[] = {&l};
-      return cudaLaunchKernelExC(&config, reinterpret_cast<void const*>(kernel), arguments) ==
-                     cudaSuccess
-                 ? status::ok
-                 : status::launch_failed;
-    }
+    if constexpr (multiplies) return launches<Problem>{p, a, w, stream}.run();
     return status::unsupported_precision;
   }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The kernel: the stages of a call one behind the other, with a barrier over the grid between
+/// All stages of a call in one kernel, one behind the other, with a barrier over the grid between
 /// them. Rows go through in waves, as many at a time as scratch holds.
 
 #pragma once
@@ -37,7 +37,26 @@ struct launch_arguments {
   std::uint32_t* scratch;
   std::int64_t scratch_words;
   std::int32_t stages;
+  std::int32_t first_wave;  ///< of `attention_kernel`; those before it are done
 };
+
+/// What the agents of a launch share. `shares` is in shared memory.
+template <class Problem>
+[[nodiscard]] __device__ context<Problem> context_of(launch_arguments<Problem> const& l,
+                                                     wave_shares const& shares) noexcept {
+  std::int32_t const batch = l.p.shape.batch;
+  return {l.p,
+          l.a,
+          geometry<Problem>{l.p},
+          schedule_table{l.scratch, batch},
+          l.scratch + schedule_table::words(batch),
+          shares,
+          {}};
+}
+template <class Problem>
+[[nodiscard]] __device__ std::int64_t pool_words(launch_arguments<Problem> const& l) noexcept {
+  return l.scratch_words - schedule_table::words(l.p.shape.batch);
+}
 
 inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 63) / 64 * 64;
 
@@ -46,29 +65,46 @@ template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr int shared_bytes(int stages) noexcept {
   int most = static_cast<int>(sizeof(select_memory));
   if constexpr (Problem::selects && !Problem::by_given) {
-    most = larger(most, score_memory::bytes(stages));
+    most = larger(most, score_memory<most_rows>::bytes(stages));
   }
   if constexpr (Problem::selects && Problem::by_given) {
-    most = larger(most, score_memory::bytes(0));
+    most = larger(most, score_memory<most_rows>::bytes(0));
   }
   if constexpr (Problem::attends) most = larger(most, attend_agent<Problem>::bytes(stages));
   return most;
 }
 
-/// Whether the rows of a wave keep the grid busy when each is selected by one block. Decides speed
-/// alone: both ways give the same lists.
+/// Whether each row of a wave is selected by one block: where there are enough rows to keep the
+/// grid busy, or rows so short that barriers would cost more. Decides speed alone: both ways give
+/// the same lists.
 template <class Problem>
 [[nodiscard]] __device__ bool blocks_have_rows(context<Problem> const& c) noexcept {
   std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c.p.shape) : 1;
   std::int64_t const rows = c.shares[count_of::rows].all / blocks;
-  return rows * 2 >= gridDim.x && *c.table.longest <= most_keys_of_a_block;
+  bool const many = rows * 2 >= c.p.schedule.workers;
+  return *c.table.longest <= (many ? most_keys_of_a_block : few_keys_of_a_block);
+}
+
+/// All blocks of the grid together.
+template <class Problem, class Barrier>
+__device__ void select_by_chunks(context<Problem> const& c, char* shared,
+                                 Barrier const& barrier) noexcept {
+  select_chunks_agent<Problem> selects{c, shared};
+#pragma unroll 1
+  for (int digit = 0; digit < digits; ++digit) {
+    selects.count_digit(digit);
+    barrier();
+  }
+  selects.count_kept();
+  barrier();
+  selects.list();
 }
 
 /// Selection of one wave: from scores to lists.
 template <class Problem, class Barrier>
 __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
                             Barrier const& barrier) noexcept {
-  score_agent<Problem>{c, shared, Problem::by_given ? 0 : stages}.run();
+  score_agent<Problem, most_rows>{c, shared, Problem::by_given ? 0 : stages}.run();
   barrier();
   if constexpr (Problem::by_query_key && Problem::per_kv_group) {
     if (c.p.options.combine == combine::softmax_sum) {
@@ -86,19 +122,13 @@ __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
   if (blocks_have_rows(c)) {
     select_rows_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run();
   } else {
-    select_chunks_agent<Problem> selects{c, shared};
-#pragma unroll 1
-    for (int digit = 0; digit < digits; ++digit) {
-      selects.count_digit(digit);
-      barrier();
-    }
-    selects.count_kept();
-    barrier();
-    selects.list();
+    select_by_chunks(c, shared, barrier);
   }
   barrier();
 }
 
+/// All stages of all waves from the first on: for what needs more stages than there are kernels,
+/// and for what does not fit one wave.
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
     attention_kernel(__grid_constant__ launch_arguments<Problem> const l) {
@@ -106,19 +136,15 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
   auto& shares = *reinterpret_cast<wave_shares*>(all_shared);
   char* const shared = all_shared + shares_bytes;
   auto const barrier = [] { cooperative_groups::this_grid().sync(); };
-  std::int32_t const batch = l.p.shape.batch;
-  std::int64_t const head = schedule_table::words(batch);
-  std::int64_t const pool_words = l.scratch_words - head;
-  context<Problem> c{
-      l.p,    l.a, geometry<Problem>{l.p}, schedule_table{l.scratch, batch}, l.scratch + head,
-      shares, {}};
-  if (blockIdx.x == 0) prepare_agent<Problem>{l.p, l.a, c.table, pool_words}.run();
-  barrier();
-
-  std::int64_t const all = c.table.at(count_of::words, batch);
+  context<Problem> c = context_of(l, shares);
+  if (l.first_wave == 0) {
+    if (blockIdx.x == 0) prepare_agent<Problem>{l.p, l.a, c.table, pool_words(l)}.run();
+    barrier();
+  }
+  std::int64_t const all = c.table.at(count_of::words, c.table.batch);
   // A wave takes the units that begin in its span; the last of them may reach beyond.
-  std::int64_t const span = pool_words - *c.table.unit_words;
-  for (std::int64_t word = 0; word < all; word += span) {
+  std::int64_t const span = pool_words(l) - *c.table.unit_words;
+  for (std::int64_t word = l.first_wave * span; word < all; word += span) {
     c.now = {unit_from_word(c.table, word), unit_from_word(c.table, word + span), word};
     shares.find(c.table, c.now);
     if constexpr (Problem::selects) {

@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// The launches of one run, the same sequence whatever the device's data: they can be captured.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/kernel/attention_kernel.cuh>
+#include <tka/detail/cuda/kernel/stage_kernels.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/shared/problem.hpp>
+#include <tka/plan.hpp>
+#include <tka/select/bucketed.hpp>
+#include <tka/status.hpp>
+#include <tka/workspace.hpp>
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace tka::inline TKA_ABI::detail::cuda {
+
+template <class Problem>
+class launches {
+ public:
+  launches(plan const& p, arguments<Problem> const& a, workspace const& w,
+           cudaStream_t stream) noexcept
+      : l_{p,
+           a,
+           static_cast<std::uint32_t*>(w.scratch),
+           static_cast<std::int64_t>(p.scratch_bytes / 4),
+           p.schedule.stages,
+           0},
+        stream_(stream) {}
+
+  /// The stages of the first wave as kernels of their own, then one kernel for all other waves,
+  /// which usually finds none. What needs more stages is one kernel from the start.
+  [[nodiscard]] status run() noexcept {
+    bool done = true;
+    if constexpr (has_stages) {
+      if (!keeps_raw<Problem>(l_.p.options)) {
+        done = run_stages();
+        l_.first_wave = 1;
+      }
+    }
+    done =
+        done && launch(attention_kernel<Problem>, shares_bytes + shared_bytes<Problem>(l_.stages),
+                       l_.p.schedule.workers, grid::cooperative);
+    return done ? status::ok : status::launch_failed;
+  }
+
+ private:
+  enum class grid { independent, cooperative };
+
+  static constexpr bool has_stages =
+      Problem::selects && !std::is_same_v<typename Problem::selector, bucketed>;
+
+  [[nodiscard]] bool run_stages() noexcept {
+    plan const& p = l_.p;
+    // Blocks of `attention_kernel` fill the device two a multiprocessor.
+    auto const blocks = [&p](int resident) {
+      return larger(1, p.schedule.workers * resident / blocks_per_multiprocessor);
+    };
+    int const stages = Problem::by_given ? 0 : l_.stages;
+    bool done = launch(prepare_kernel<Problem>, 0, 1, grid::independent);
+    if (geometry<Problem>{p}.rows(p.shape.q_len) <= few_rows) {
+      done = done && launch(score_kernel<Problem, few_rows>,
+                            shares_bytes + score_memory<few_rows>::bytes(stages),
+                            blocks(score_blocks<few_rows>), grid::independent);
+    } else {
+      done = done && launch(score_kernel<Problem, most_rows>,
+                            shares_bytes + score_memory<most_rows>::bytes(stages),
+                            blocks(score_blocks<most_rows>), grid::independent);
+    }
+    done = done && launch(select_rows_kernel<Problem>, select_rows_bytes, blocks(select_blocks),
+                          grid::independent);
+    done = done && launch(select_chunks_kernel<Problem>,
+                          shares_bytes + static_cast<int>(sizeof(select_memory)),
+                          blocks(select_blocks), grid::cooperative);
+    if constexpr (Problem::attends) {
+      using agent = attend_agent<Problem>;
+      done = done && launch(attend_kernel<Problem>,
+                            shares_bytes + agent::bytes(agent::stages_of(l_.stages)),
+                            blocks(agent::resident_blocks), grid::independent);
+    }
+    return done &&
+           launch(finish_kernel<Problem>, shares_bytes, blocks(finish_blocks), grid::independent);
+  }
+
+  [[nodiscard]] bool launch(void (*kernel)(launch_arguments<Problem>), int bytes, int blocks,
+                            grid kind) noexcept {
+    auto const* const function = reinterpret_cast<void const*>(kernel);
+    if (!allow_shared(function, bytes)) return false;
+    cudaLaunchAttribute cooperative{};
+    cooperative.id = cudaLaunchAttributeCooperative;
+    cooperative.val.cooperative = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(static_cast<unsigned>(blocks));
+    config.blockDim = dim3(block_threads);
+    config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
+    config.stream = stream_;
+    config.attrs = &cooperative;
+    config.numAttrs = kind == grid::cooperative ? 1 : 0;
+    void* arguments[] = {&l_};
+    return cudaLaunchKernelExC(&config, function, arguments) == cudaSuccess;
+  }
+
+  /// More than 48 KB must be asked for, once a kernel and device. Asking clears an error that the
+  /// host has pending (the only call here that does), so it is not done again.
+  [[nodiscard]] static bool allow_shared(void const* function, int bytes) noexcept {
+    constexpr int without_asking = 48 * 1024;
+    if (bytes <= without_asking) return true;
+    cudaFuncAttributes now{};
+    if (cudaFuncGetAttributes(&now, function) != cudaSuccess) return false;
+    if (now.maxDynamicSharedSizeBytes >= bytes) return true;
+    return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) ==
+           cudaSuccess;
+  }
+
+  launch_arguments<Problem> l_;
+  cudaStream_t stream_;
+};
+
+}  // namespace tka::inline TKA_ABI::detail::cuda

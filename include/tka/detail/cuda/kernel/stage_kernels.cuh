@@ -1,0 +1,104 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// The stages of the first wave as kernels of their own, each with the threads and the shared
+/// memory that it needs. Usually there is no other wave.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/agent/attend.cuh>
+#include <tka/detail/cuda/agent/finish.cuh>
+#include <tka/detail/cuda/agent/prepare.cuh>
+#include <tka/detail/cuda/agent/score.cuh>
+#include <tka/detail/cuda/agent/select_chunks.cuh>
+#include <tka/detail/cuda/agent/select_rows.cuh>
+#include <tka/detail/cuda/kernel/attention_kernel.cuh>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+
+#include <cooperative_groups.h>
+
+namespace tka::inline TKA_ABI::detail::cuda {
+
+/// Blocks that a multiprocessor holds at once, by stage.
+template <int Rows>
+inline constexpr int score_blocks = Rows == few_rows ? 3 : 2;
+inline constexpr int select_blocks = 4;
+inline constexpr int finish_blocks = 4;
+
+/// Shared memory of `select_rows_kernel`: rows of up to this many keys stay in it.
+inline constexpr int select_rows_bytes = 48 * 1024;
+
+template <class Problem>
+__global__ void __launch_bounds__(block_threads, 1)
+    prepare_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  schedule_table const table{l.scratch, l.p.shape.batch};
+  prepare_agent<Problem>{l.p, l.a, table, pool_words(l)}.run();
+}
+
+/// What every stage begins with: its shares, and the shared memory behind them.
+struct stage_memory {
+  wave_shares& shares;
+  char* rest;
+
+  __device__ explicit stage_memory(char* shared) noexcept
+      : shares(*reinterpret_cast<wave_shares*>(shared)), rest(shared + shares_bytes) {}
+};
+
+template <class Problem, int Rows>
+__global__ void __launch_bounds__(block_threads, score_blocks<Rows>)
+    score_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  memory.shares.find_first(c.table);
+  score_agent<Problem, Rows>{c, memory.rest, Problem::by_given ? 0 : l.stages}.run();
+}
+
+template <class Problem>
+__global__ void __launch_bounds__(block_threads, select_blocks)
+    select_rows_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  memory.shares.find_first(c.table);
+  if (!blocks_have_rows(c)) return;
+  select_rows_agent<Problem>{c, memory.rest, select_rows_bytes - shares_bytes}.run();
+}
+
+/// Cooperative.
+template <class Problem>
+__global__ void __launch_bounds__(block_threads, select_blocks)
+    select_chunks_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  memory.shares.find_first(c.table);
+  if (blocks_have_rows(c)) return;
+  select_by_chunks(c, memory.rest, [] { cooperative_groups::this_grid().sync(); });
+}
+
+template <class Problem>
+__global__ void __launch_bounds__(block_threads, attend_agent<Problem>::resident_blocks)
+    attend_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  memory.shares.find_first(c.table);
+  using agent = attend_agent<Problem>;
+  agent{c, memory.rest, agent::stages_of(l.stages)}.run();
+}
+
+template <class Problem>
+__global__ void __launch_bounds__(block_threads, finish_blocks)
+    finish_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  memory.shares.find_first(c.table);
+  finish_agent<Problem>{c}.run();
+}
+
+}  // namespace tka::inline TKA_ABI::detail::cuda
