@@ -104,7 +104,7 @@ struct sparse_attention_call<Selection, Precision, Backend, Form, true>
 ///
 /// - Selection: `exact_radix`, `bucketed`, `lightning_indexer<...>`, `stored_scores<...>`.
 /// - Precision: `fp32`, `fp16`, `bf16`, `fp8`, `fp8_with<...>`. Sums are fp32.
-/// - Backend: `cpu`.
+/// - Backend: `cpu`, `cuda`.
 /// - Form: scope, query source, kv source, visibility, cache layout, unit; see `form`.
 ///
 /// Order of keys: larger q.k first, equal ones by smaller position, NaN above all, -inf never. A

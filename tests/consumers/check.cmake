@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # cmake -D way=... -D source=... -D build=... -D work=... -D generator=... -D compiler=...
-#       -D system_include=... -P check.cmake
+#       -D system_include=... [-D cuda_compiler=... -D cuda_architectures=...] -P check.cmake
 
 file(REMOVE_RECURSE ${work})
 file(MAKE_DIRECTORY ${work})
@@ -18,7 +18,10 @@ endfunction()
 set(project_of_consumer ${CMAKE_CURRENT_LIST_DIR}/${way})
 set(configure ${CMAKE_COMMAND} -G ${generator} -D CMAKE_CXX_COMPILER=${compiler} -D CMAKE_BUILD_TYPE=Release)
 
-if(way STREQUAL "find_package")
+if(way STREQUAL "find_package" OR way STREQUAL "find_package_cuda")
+  if(way STREQUAL "find_package_cuda")
+    list(APPEND configure -D CMAKE_CUDA_COMPILER=${cuda_compiler} -D CMAKE_CUDA_ARCHITECTURES=${cuda_architectures})
+  endif()
   # The prefix is moved after the installation: the package must not remember where it was made.
   run(${CMAKE_COMMAND} --install ${build} --prefix ${work}/first)
   file(RENAME ${work}/first ${work}/prefix)

@@ -441,7 +441,7 @@ TEST_CASE("[tka.status] cuda: refuses what the host can know, and writes nothing
 }
 
 /// Captured when the sequences were short, replayed when they are long.
-TEST_CASE("[tka.append] cuda: a captured call follows the lengths on the device") {
+TEST_CASE("[tka.graph] [tka.append] cuda: a captured call follows the lengths on the device") {
   support::random_source random("capture");
   INFO(random);
   using ragged = tka::form<tka::query::ragged, tka::kv::paged>;
@@ -470,7 +470,7 @@ TEST_CASE("[tka.append] cuda: a captured call follows the lengths on the device"
   support::check_cuda(cudaGraphDestroy(graph), "destroy");
 }
 
-TEST_CASE("[tka.append] cuda: an error that the host has pending stays") {
+TEST_CASE("[tka.stream] [tka.append] cuda: an error that the host has pending stays") {
   support::random_source random("pending");
   INFO(random);
   call_memory<tka::bf16, tka::form<>> memory(setting{}, random);

@@ -95,13 +95,15 @@ void replay_at_the_maximum(char const* name, int q_len) {
   }
 }
 
-TEST_CASE("[tka.lengths] [tka.invariant] captured at length 1, replayed at the maximum") {
+TEST_CASE(
+    "[tka.graph] [tka.lengths] [tka.invariant] captured at length 1, replayed at the maximum") {
   replay_at_the_maximum<tka::bf16, tka::form<>>("graph decode", 1);
   replay_at_the_maximum<tka::bf16, tka::form<tka::kv::paged>>("graph pages", 4);
   replay_at_the_maximum<tka::fp32, tka::form<>>("graph fp32", 2);
 }
 
-TEST_CASE("[tka.invariant] two graphs on two streams at once, each with its own workspace") {
+TEST_CASE(
+    "[tka.graph] [tka.invariant] two graphs on two streams at once, each with its own workspace") {
   random_source random("two graphs");
   INFO(random);
   auto const p = make_problem(rules(), {{1, 3000}, {1, 500}}, contents::normal, random);

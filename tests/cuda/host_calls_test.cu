@@ -13,6 +13,8 @@
 #include <cuda/instances.cuh>
 #include <doctest/doctest.h>
 
+#include <cstddef>
+
 namespace {
 
 using namespace support;
@@ -28,7 +30,8 @@ oracle::problem some_problem(random_source& random) {
   return make_problem(r, {{2, 500}, {2, 30}}, contents::normal, random);
 }
 
-TEST_CASE("[tka.no_alloc] [tka.workspace] planning and running neither allocate nor wait") {
+TEST_CASE(
+    "[tka.stream] [tka.no_alloc] [tka.workspace] planning and running neither allocate nor wait") {
   random_source random("no allocation");
   INFO(random);
   auto const p = some_problem(random);
@@ -89,7 +92,8 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "[tka.status] an error that the host has pending is neither consumed nor taken for ours") {
+    "[tka.stream] [tka.status] an error that the host has pending is neither consumed nor taken "
+    "for ours") {
   random_source random("pending");
   INFO(random);
   auto const p = some_problem(random);
@@ -105,6 +109,31 @@ TEST_CASE(
   CHECK(cudaPeekAtLastError() == pending);
   CHECK(cudaGetLastError() == pending);
   CHECK(difference(expected, call.collect()) == "");
+}
+
+TEST_CASE("[tka.scratch_limit] what a plan asks for") {
+  constexpr auto call = tka::sparse_attention<tka::exact_radix, tka::bf16, tka::cuda>;
+  constexpr std::size_t table = 4096;  // of a few sequences
+  tka::shape const s{.batch = 4,
+                     .q_heads = 32,
+                     .kv_heads = 8,
+                     .q_len = 4096,
+                     .kv_len = 1 << 20,
+                     .qk_dim = 128,
+                     .v_dim = 128};
+  tka::options o{.budget = tka::top_k(2048), .scale = 1.0f};
+  std::size_t const whole = call.plan(s, o, device_of()).scratch_bytes;
+  CHECK(whole <= (std::size_t{256} << 20) + table);
+  CHECK(whole > std::size_t{128} << 20);
+  o.scratch_limit = 1;  // then what one token of one unit needs
+  std::size_t const least = call.plan(s, o, device_of()).scratch_bytes;
+  CHECK(least > 0);
+  CHECK(least < whole);
+  tka::shape small = s;
+  small.batch = 1;
+  small.q_len = 1;
+  small.kv_len = 100;
+  CHECK(call.plan(small, o, device_of()).scratch_bytes < least);
 }
 
 TEST_CASE("[tka.status] no device: planning says so, and what no GPU can do is a status") {

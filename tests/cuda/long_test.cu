@@ -18,7 +18,7 @@ namespace {
 
 using namespace support;
 
-TEST_CASE("[tka.exact] [tka.lengths] a million keys in little scratch") {
+TEST_CASE("[tka.scratch_limit] [tka.exact] [tka.lengths] a million keys in little scratch") {
   random_source random("million");
   INFO(random);
   oracle::rules r;

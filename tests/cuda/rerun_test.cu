@@ -110,7 +110,8 @@ TEST_CASE("[tka.invariant] a long row alone is the row in a batch, with 1 or 8 q
   rows_alone<tka::bucketed, tka::bf16>("long rows bucketed");
 }
 
-TEST_CASE("[tka.invariant] [tka.workspace] absurd schedules and next to no scratch") {
+TEST_CASE(
+    "[tka.scratch_limit] [tka.invariant] [tka.workspace] absurd schedules and next to no scratch") {
   random_source random("long schedules");
   INFO(random);
   auto const p = make_problem(rules(), {{5, longest()}, {5, 700}}, contents::normal, random);
