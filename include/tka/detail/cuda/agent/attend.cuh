@@ -224,7 +224,7 @@ class attend_agent {
       memory_->factor[thread] = 1.0f;
     }
     if constexpr (relative) {
-      if (thread < most_value_blocks * most_heads) memory_->reference[0][thread] = 0.0f;
+      if (thread < most_value_blocks * most_heads) (&memory_->reference[0][0])[thread] = 0.0f;
     }
   }
 
@@ -324,9 +324,8 @@ class attend_agent {
          n += block_threads) {
       int const key = n % tile_keys;
       memory_->scale[n / tile_keys][key] =
-          now.value[key] == nullptr
-              ? 0.0f
-              : scales.of(now.value[key], place_of(now, key), n / tile_keys);
+          now.value[key] == nullptr ? 0.0f
+                                    : scales.of(now.value[key], place_of(now, key), n / tile_keys);
     }
     __syncthreads();
   }
@@ -344,7 +343,8 @@ class attend_agent {
       float factor = 1.0f;
       if (h < heads.count) factor = add_head(h, lane, now, x);
       if constexpr (relative) {
-        for (int block = 0; block < value_blocks(); ++block) put_relative(h, lane, block, factor, x);
+        for (int block = 0; block < value_blocks(); ++block)
+          put_relative(h, lane, block, factor, x);
       } else {
         if (lane == 0) memory_->factor[h] = factor;
 #pragma unroll
@@ -354,7 +354,8 @@ class attend_agent {
   }
 
   /// What earlier sums must be multiplied by; leaves probabilities in x.
-  [[nodiscard]] __device__ float add_head(int h, int lane, located_tile const& now, float (&x)[4]) noexcept {
+  [[nodiscard]] __device__ float add_head(int h, int lane, located_tile const& now,
+                                          float (&x)[4]) noexcept {
     softmax_sums sums = memory_->sums[h];
     float most = sums.max;
     bool nan = false;
