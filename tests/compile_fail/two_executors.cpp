@@ -4,7 +4,7 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka: one executor or stream at most
+// expect: tka::sparse_attention: the last argument says where to run; give one executor
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>
 

@@ -2,8 +2,9 @@
 # SPDX-FileCopyrightText: 2026 The tka authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""source_hash.py: the hash of what the GPU tests are made of: every tracked file of include/, tests/
-(but its gpu_results), cmake/ and examples/cuda/, and the CMake files at the top, by name and content."""
+"""source_hash.py: the hash of what the GPU tests are made of: every tracked file of include/, tests/,
+cmake/ and examples/cuda/, and the CMake files at the top, by name and content; of tests/ not what no
+program of them is made of: logs, mutations, uses that must not compile, and this file."""
 
 import hashlib
 import pathlib
@@ -11,7 +12,8 @@ import subprocess
 import sys
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-PATHS = ["include", "tests", "cmake", "examples/cuda", "CMakeLists.txt", "CMakePresets.json", ":!tests/gpu_results"]
+PATHS = ["include", "tests", "cmake", "examples/cuda", "CMakeLists.txt", "CMakePresets.json", ":!tests/gpu_results",
+         ":!tests/mutations", ":!tests/compile_fail", ":!tests/cuda/source_hash.py"]
 
 
 def source_hash():
