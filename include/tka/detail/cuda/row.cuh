@@ -7,6 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/block/team.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/unit.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
@@ -17,6 +18,13 @@
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
+/// Scratch before that for rows: the schedule, then the teams.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t words_before_rows(plan const& p) noexcept {
+  return schedule_table::words(p.shape.batch) +
+         most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4};
+}
+
 /// What the agents of one launch share.
 template <class Problem>
 struct context {
@@ -24,6 +32,7 @@ struct context {
   arguments<Problem> const& a;
   geometry<Problem> g;
   schedule_table table;
+  team_memory* teams;
   std::uint32_t* pool;        ///< scratch for rows
   wave_shares const& shares;  ///< in shared memory
   wave now;
@@ -90,14 +99,12 @@ struct compact_range {
   /// Compact indices [0, head()) and [tail(), visible()) are forced.
   [[nodiscard]] __device__ std::int32_t head() const noexcept { return range.forced_head; }
   [[nodiscard]] __device__ std::int32_t tail() const noexcept { return range.forced_tail - gap(); }
-  [[nodiscard]] __device__ bool keeps_all() const noexcept { return visible() <= range.keep; }
 };
 
 /// One selection: a query token and a scope head, with its scratch.
 template <class Problem>
 struct row {
   sequence_entry const* entry;
-  row_layout at;
   std::uint32_t* memory;
   std::int32_t token;       ///< of its sequence
   std::int32_t unit_head;   ///< scanning head of its unit
@@ -109,8 +116,7 @@ struct row {
                               std::int32_t r) noexcept {
     entry = &c.table.entries[b];
     unit_place const u = place_of<Problem>(c, b, unit);
-    at = layout_of<Problem>(c.p, entry->extent);
-    memory = c.unit_memory(b, unit) + r * entry->row_words;
+    memory = c.unit_memory(b, unit) + r * entry->row.words;
     std::int32_t const each = c.g.selections();
     token = u.first_token + r / each;
     unit_head = u.head;
@@ -126,41 +132,35 @@ struct row {
   [[nodiscard]] __device__ location query(context<Problem> const& c) const noexcept {
     return Problem::query_source::locate(c.a.query, entry->of.b, token);
   }
-  [[nodiscard]] __device__ std::uint32_t* state() const noexcept { return memory + at.state; }
+  [[nodiscard]] __device__ std::uint32_t* state() const noexcept { return memory + entry->row.state; }
   [[nodiscard]] __device__ ordered_key* scores() const noexcept {
-    return reinterpret_cast<ordered_key*>(memory + at.scores);
+    return reinterpret_cast<ordered_key*>(memory + entry->row.scores);
   }
   [[nodiscard]] __device__ float* raw(std::int32_t head) const noexcept {
-    return reinterpret_cast<float*>(memory + at.raw + head * round_up(entry->extent.visible, 32));
+    return reinterpret_cast<float*>(memory + entry->row.raw + head * round_up(entry->extent.visible, 32));
   }
   [[nodiscard]] __device__ float* sums(std::int32_t head, std::int32_t tile) const noexcept {
-    return reinterpret_cast<float*>(memory + at.sums) +
+    return reinterpret_cast<float*>(memory + entry->row.sums) +
            (std::int64_t{head} * entry->extent.tiles + tile) * 3;
   }
   [[nodiscard]] __device__ float* lse() const noexcept {
-    return reinterpret_cast<float*>(memory + at.lse);
-  }
-  [[nodiscard]] __device__ std::uint32_t* histogram(int digit) const noexcept {
-    return memory + at.histogram + 2048 * digit;
-  }
-  [[nodiscard]] __device__ std::uint32_t* counts(std::int32_t chunk) const noexcept {
-    return memory + at.counts + 2 * chunk;
+    return reinterpret_cast<float*>(memory + entry->row.lse);
   }
   /// Length of its list.
   [[nodiscard]] __device__ std::int32_t entries() const noexcept {
     return static_cast<std::int32_t>(state()[selected_count]);
   }
   [[nodiscard]] __device__ std::int32_t* index() const noexcept {
-    return reinterpret_cast<std::int32_t*>(memory + at.index);
+    return reinterpret_cast<std::int32_t*>(memory + entry->row.index);
   }
   [[nodiscard]] __device__ ordered_key* key() const noexcept {
-    return reinterpret_cast<ordered_key*>(memory + at.key);
+    return reinterpret_cast<ordered_key*>(memory + entry->row.key);
   }
   /// Part `part` of query head `head` (counted within the selection): v_dim sums, then max, sum,
   /// weighted.
   [[nodiscard]] __device__ float* part(plan const& p, std::int32_t part,
                                        std::int32_t head) const noexcept {
-    return reinterpret_cast<float*>(memory + at.parts) +
+    return reinterpret_cast<float*>(memory + entry->row.parts) +
            (std::int64_t{part} * heads_of_selection<Problem>(p.shape) + head) * (p.shape.v_dim + 4);
   }
 };

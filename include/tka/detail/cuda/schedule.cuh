@@ -18,23 +18,24 @@ namespace tka::inline TKA_ABI::detail::cuda {
 
 /// What is counted over all units, in order. Items of a kind are shared out among the blocks.
 enum class count_of : int {
-  tiles,    ///< key tiles of units
-  chunks,   ///< chunks of rows
-  attends,  ///< parts of lists x blocks of heads
-  rows,     ///< rows x blocks of heads
+  tiles,      ///< key tiles of units
+  chunks,     ///< chunks of rows
+  attends,    ///< parts of lists x blocks of heads
+  rows,       ///< rows x blocks of heads
+  long_rows,  ///< rows that several blocks select together
   units,
   words  ///< of scratch
 };
-inline constexpr int kinds = 6;
-inline constexpr int item_kinds = 4;  ///< those whose items are shared out
+inline constexpr int kinds = 7;
+inline constexpr int item_kinds = 5;  ///< those whose items are shared out
 
 /// One sequence of the schedule.
 struct sequence_entry {
   sequence of;
   row_extent extent;
+  row_layout row;
   std::int32_t tokens;  ///< of a unit
   std::int32_t token_tiles;
-  std::int64_t row_words;
   std::int64_t per_unit[kinds];  ///< how many of each kind one unit has
 };
 
@@ -132,7 +133,8 @@ struct wave {
 struct share {
   std::int64_t begin;
   std::int64_t end;
-  std::int64_t all;  ///< items of the wave
+  std::int64_t from;  ///< where the wave's items begin
+  std::int64_t all;   ///< items of the wave
   item first;
 };
 
@@ -142,35 +144,37 @@ struct wave_shares {
   share of[item_kinds];
 
   __device__ void find(schedule_table const& t, wave const& w) noexcept {
-    auto const warp = static_cast<int>(threadIdx.x / 32);
     __syncthreads();  // the last wave is done with them
-    if (warp < item_kinds) {
-      auto const kind = static_cast<count_of>(warp);
+    find_each(t, [&](count_of kind) {
       std::int64_t const from = items_before(t, kind, w.first_unit);
-      std::int64_t const all = items_before(t, kind, w.last_unit) - from;
-      auto const block = std::int64_t{blockIdx.x};
-      auto const blocks = std::int64_t{gridDim.x};
-      share s{from + all * block / blocks, from + all * (block + 1) / blocks, all, {}};
-      if (s.begin < s.end) s.first = find_item(t, kind, s.begin);
-      if (threadIdx.x % 32 == 0) of[warp] = s;
-    }
-    __syncthreads();
+      return share{0, 0, from, items_before(t, kind, w.last_unit) - from, {}};
+    });
   }
   /// The same for the first wave, whose totals the schedule holds.
   __device__ void find_first(schedule_table const& t) noexcept {
-    auto const warp = static_cast<int>(threadIdx.x / 32);
-    if (warp < item_kinds) {
-      std::int64_t const all = t.first_wave[warp];
-      auto const block = std::int64_t{blockIdx.x};
-      auto const blocks = std::int64_t{gridDim.x};
-      share s{all * block / blocks, all * (block + 1) / blocks, all, {}};
-      if (s.begin < s.end) s.first = find_item(t, static_cast<count_of>(warp), s.begin);
-      if (threadIdx.x % 32 == 0) of[warp] = s;
-    }
-    __syncthreads();
+    find_each(t, [&](count_of kind) {
+      return share{0, 0, 0, t.first_wave[static_cast<int>(kind)], {}};
+    });
   }
   [[nodiscard]] __device__ share const& operator[](count_of kind) const noexcept {
     return of[static_cast<int>(kind)];
+  }
+
+ private:
+  /// `wave_of(kind)`: where the items of the wave begin, and how many there are.
+  template <class WaveOf>
+  __device__ void find_each(schedule_table const& t, WaveOf&& wave_of) noexcept {
+    auto const blocks = std::int64_t{gridDim.x};
+    for (auto k = static_cast<int>(threadIdx.x / 32); k < item_kinds;
+         k += static_cast<int>(blockDim.x / 32)) {
+      auto const kind = static_cast<count_of>(k);
+      share s = wave_of(kind);
+      s.begin = s.from + s.all * blockIdx.x / blocks;
+      s.end = s.from + s.all * (blockIdx.x + 1) / blocks;
+      if (s.begin < s.end) s.first = find_item(t, kind, s.begin);
+      if (threadIdx.x % 32 == 0) of[k] = s;
+    }
+    __syncthreads();
   }
 };
 

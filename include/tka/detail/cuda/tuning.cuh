@@ -40,11 +40,13 @@ inline constexpr int few_rows = 8;
 /// Shared memory for those rows of q.
 inline constexpr int query_bytes = 25 * 1024;
 
-/// Keys of a row that one block looks at when it selects.
+/// Keys of a row that one block buckets or combines at a time.
 inline constexpr int chunk_keys = 4096;
 /// Longest row that one block selects on its own, where there are rows for all blocks or not.
-inline constexpr int most_keys_of_a_block = 1 << 17;
-inline constexpr int few_keys_of_a_block = 1 << 15;
+inline constexpr int most_keys_of_a_block = 8192;
+inline constexpr int least_keys_of_a_block = 2048;
+/// Blocks that select one row together, at most.
+inline constexpr int most_team = 64;
 /// Query heads with one selection that are attended together.
 inline constexpr int attend_heads = 16;
 

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/block/find_bin.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/shared/problem.hpp>
@@ -133,13 +132,8 @@ template <class Problem>
 
 /// Words that a row keeps beside its scores.
 enum row_word : int {
-  forced_count = 0,    ///< forced keys above -inf
-  digit_prefix = 1,    ///< [3] what is known of the threshold after each digit
-  digit_wanted = 4,    ///< [3] keys still to be found in the bin
-  threshold_key = 7,   ///< ordered key above which all are kept
-  threshold_ties = 8,  ///< keys equal to it that are kept
-  selected_count = 9,
-  last_kept = 10,  ///< [2] 64 bits: order and position of the last key kept
+  last_kept = 0,  ///< [2] 64 bits: order and position of the last key kept
+  selected_count = 2,
   row_state_words = 32
 };
 
@@ -149,9 +143,7 @@ struct row_layout {
   std::int64_t raw = 0;        ///< [heads][visible] only softmax_sum
   std::int64_t sums = 0;       ///< [score heads][tiles] softmax sums over visible keys
   std::int64_t lse = 0;        ///< [score heads] only softmax_sum
-  std::int64_t histogram = 0;  ///< [histogram_words]
-  std::int64_t state = 0;      ///< [row_state_words]
-  std::int64_t counts = 0;     ///< [chunks][2] keys above the threshold and equal to it
+  std::int64_t state = 0;  ///< [row_state_words]
   std::int64_t index = 0;      ///< [entries] selected, as local indices
   std::int64_t key = 0;        ///< [entries] their ordered keys
   std::int64_t parts = 0;      ///< [parts][heads][v_dim + 4]
@@ -202,8 +194,6 @@ template <class Problem>
       r.lse = take(score_heads);
     }
     if (sums_visible<Problem>(p.options)) r.sums = take(score_heads * e.tiles * 3);
-    r.histogram = take(histogram_words);
-    r.counts = take(std::int64_t{2} * e.chunks);
   }
   if (Problem::attends) {
     r.index = take(e.entries);
@@ -211,6 +201,15 @@ template <class Problem>
     r.parts = take(std::int64_t{e.parts} * heads_of_selection<Problem>(s) * (s.v_dim + 4));
   }
   return r;
+}
+
+/// Teams of blocks that may select long rows at once.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t most_teams(plan const& p) noexcept {
+  shape const& s = p.shape;
+  if (!Problem::selects || s.kv_len <= least_keys_of_a_block) return 0;
+  return smaller(std::int64_t{p.schedule.workers},
+                 std::int64_t{s.batch} * s.q_len * p.scope_heads);
 }
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

@@ -28,14 +28,24 @@ struct prepare_agent {
   arguments<Problem> const& a;
   schedule_table table;
   std::int64_t pool_words;  ///< scratch for rows
+  std::int64_t long_from = 0;
 
   /// All threads of one block.
   __device__ void run() noexcept {
+    __shared__ unsigned long long rows;
+    if (threadIdx.x == 0) rows = 0;
+    __syncthreads();
     for (std::int32_t b = static_cast<std::int32_t>(threadIdx.x); b < table.batch;
          b += block_threads) {
-      table.entries[b] = entry_of(b);
+      sequence_entry const e = entry_of(b);
+      atomicAdd(&rows, static_cast<unsigned long long>(e.token_tiles * rows_of(e)));
+      table.entries[b] = e;
     }
     __syncthreads();
+    // Where there are rows for all blocks, fewer of them are long.
+    bool const many = rows * geometry<Problem>{p}.units_of_tile() * 2 >=
+                      static_cast<unsigned long long>(p.schedule.workers);
+    long_from = many ? most_keys_of_a_block : least_keys_of_a_block;
     // A warp a kind: running sums over the sequences.
     int const kind = static_cast<int>(threadIdx.x / 32);
     if (kind < kinds) scan(static_cast<count_of>(kind));
@@ -50,23 +60,27 @@ struct prepare_agent {
   }
 
  private:
+  /// Of one unit.
+  [[nodiscard]] __device__ std::int64_t rows_of(sequence_entry const& e) const noexcept {
+    return std::int64_t{e.tokens} * geometry<Problem>{p}.selections();
+  }
   [[nodiscard]] __device__ sequence_entry entry_of(std::int32_t b) const noexcept {
     geometry<Problem> const g{p};
     sequence_entry e{};
     e.of = sequence_of<Problem>(p, a, b, [this](data_error bit) { report(a.error, bit); });
     e.extent = extent_of<Problem>(p, e.of.length);
-    e.row_words = layout_of<Problem>(p, e.extent).words;
+    e.row = layout_of<Problem>(p, e.extent);
     // Fewer tokens a unit where the rows are so long that a few units would fill the scratch.
     e.tokens = larger(smaller(g.tokens, e.of.queries), 1);
-    while (e.tokens > 1 && e.tokens * g.selections() * e.row_words > pool_words / 4) e.tokens /= 2;
+    while (e.tokens > 1 && e.tokens * g.selections() * e.row.words > pool_words / 4) e.tokens /= 2;
     e.token_tiles = static_cast<std::int32_t>(ceil_div(e.of.queries, e.tokens));
-    std::int64_t const rows = std::int64_t{e.tokens} * g.selections();
+    std::int64_t const rows = rows_of(e);
     std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(p.shape) : 1;
     auto const set = [&e](count_of kind, std::int64_t n) {
       e.per_unit[static_cast<int>(kind)] = n;
     };
     set(count_of::units, 1);
-    set(count_of::words, rows * e.row_words);
+    set(count_of::words, rows * e.row.words);
     set(count_of::tiles, e.extent.tiles);
     set(count_of::chunks, rows * e.extent.chunks);
     set(count_of::attends, rows * blocks * e.extent.parts);
@@ -82,6 +96,10 @@ struct prepare_agent {
       std::int32_t const b = first + lane;
       std::int64_t own = 0;
       if (b < table.batch) {
+        if (kind == count_of::long_rows) {
+          sequence_entry& e = table.entries[b];
+          e.per_unit[static_cast<int>(kind)] = e.extent.visible > long_from ? rows_of(e) : 0;
+        }
         own = std::int64_t{table.entries[b].token_tiles} * g.units_of_tile() *
               table.per_unit(kind, b);
       }

@@ -67,7 +67,6 @@ class score_agent {
         measures_(sums_visible<Problem>(c.p.options)) {}
 
   __device__ void run() noexcept {
-    clear_rows();
     share const s = c_.shares[count_of::tiles];
     for (std::int64_t n = s.begin; n < s.end;) {
       item const at = c_.at(count_of::tiles, n);
@@ -80,26 +79,10 @@ class score_agent {
   }
 
  private:
-  /// Histograms and states of this block's rows begin at zero.
-  __device__ void clear_rows() const noexcept {
-    std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c_.p.shape) : 1;
-    share const s = c_.shares[count_of::rows];
-    for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = c_.at(count_of::rows, n);
-      if (at.rest % blocks != 0) continue;
-      row<Problem> const r{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
-      auto const thread = static_cast<int>(threadIdx.x);
-      for (int i = thread; i < histogram_words; i += block_threads) r.histogram(0)[i] = 0;
-      if (thread < row_state_words)
-        r.state()[thread] = thread == last_kept || thread == last_kept + 1 ? 0xffffffffu : 0u;
-    }
-  }
-
   __device__ void scan_unit(std::int32_t b, std::int64_t unit, std::int32_t from,
                             std::int32_t to) noexcept {
     entry_ = &c_.table.entries[b];
     place_ = place_of<Problem>(c_, b, unit);
-    layout_ = layout_of<Problem>(c_.p, entry_->extent);
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     __syncthreads();  // the last unit is done with its memory
     if (thread < place_.tokens) {
@@ -107,7 +90,7 @@ class score_agent {
           range_of<Problem>(c_.p, c_.a, entry_->of, place_.first_token + thread);
     }
     if (thread < place_.tokens * c_.g.selections()) {
-      memory_->row[thread] = c_.unit_memory(b, unit) + thread * entry_->row_words;
+      memory_->row[thread] = c_.unit_memory(b, unit) + thread * entry_->row.words;
     }
     __syncthreads();
     seen_ = {};
@@ -294,7 +277,7 @@ class score_agent {
       compact_range const range{memory_->range[i]};
       if (!whole && !range.range.visible(first + j)) continue;
       auto* const out = reinterpret_cast<ordered_key*>(
-          memory_->row[r + i * (c_.g.head_block - heads_)] + layout_.scores);
+          memory_->row[r + i * (c_.g.head_block - heads_)] + entry_->row.scores);
       out[range.compact(first + j)] =
           there(j) ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
     }
@@ -311,7 +294,7 @@ class score_agent {
       if (!range.range.visible(first + j)) continue;
       std::uint32_t* const memory = memory_->row[i];
       std::int32_t const at = range.compact(first + j);
-      float* const under_way = reinterpret_cast<float*>(memory + layout_.scores) + at;
+      float* const under_way = reinterpret_cast<float*>(memory + entry_->row.scores) + at;
       auto* const out = reinterpret_cast<ordered_key*>(under_way);
       if (keeps_raw<Problem>(c_.p.options)) {
         keep_raw(memory, i, j, at);
@@ -363,7 +346,7 @@ class score_agent {
   __device__ void keep_raw(std::uint32_t* memory, std::int32_t i, std::int32_t j,
                            std::int32_t at) const noexcept {
     for (std::int32_t h = 0; h < heads_; ++h) {
-      auto* const raw = reinterpret_cast<float*>(memory + layout_.raw) +
+      auto* const raw = reinterpret_cast<float*>(memory + entry_->row.raw) +
                         (first_head_ + h) * round_up(entry_->extent.visible, 32);
       raw[at] = memory_->score[(i * heads_ + h) * pitch + j];
     }
@@ -395,7 +378,7 @@ class score_agent {
       bool const own_row = geometry<Problem>::heads_are_units;
       std::int32_t const own = own_row ? i * c_.g.head_block + r % heads_ : i;
       std::int32_t const head = own_row ? 0 : first_head_ + r % heads_;
-      float* const out = reinterpret_cast<float*>(memory_->row[own] + layout_.sums) +
+      float* const out = reinterpret_cast<float*>(memory_->row[own] + entry_->row.sums) +
                          (std::int64_t{head} * entry_->extent.tiles + tile) * 3;
       out[0] = most;
       out[1] = sum;
@@ -415,7 +398,7 @@ class score_agent {
         location const at =
             Problem::query_source::locate(c_.a.query, entry_->of.b, place_.first_token + i);
         location const key = locate(local);
-        auto* const out = reinterpret_cast<ordered_key*>(memory_->row[i] + layout_.scores);
+        auto* const out = reinterpret_cast<ordered_key*>(memory_->row[i] + entry_->row.scores);
         if (key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
         out[range.compact(local)] =
             key.outer < 0
@@ -435,7 +418,6 @@ class score_agent {
   // Of the unit under way:
   sequence_entry const* entry_ = nullptr;
   unit_place place_{};
-  row_layout layout_{};
   visible_range seen_{};       ///< what any token of it sees
   std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token
   std::int32_t all_to_ = 0;

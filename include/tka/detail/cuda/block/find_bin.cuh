@@ -3,7 +3,7 @@
 
 /// @file
 /// Radix select by three digits, from the top: which bits each digit has, and the bin of the
-/// threshold in a histogram of falling keys.
+/// threshold in a histogram.
 
 #pragma once
 
@@ -17,7 +17,6 @@ namespace tka::inline TKA_ABI::detail::cuda {
 
 inline constexpr int digits = 3;
 inline constexpr int most_bins = 2048;
-inline constexpr int histogram_words = 2048 + 2048 + 1024;
 
 /// 11, 11 and 10 bits.
 [[nodiscard]] __device__ constexpr int shift_of(int digit) noexcept {
@@ -29,46 +28,52 @@ inline constexpr int histogram_words = 2048 + 2048 + 1024;
 
 /// What is known of a threshold after some digits.
 struct digit_state {
-  static constexpr std::uint32_t all = 0xffffffffu;
   std::uint32_t prefix = 0;  ///< its bits so far
-  std::uint32_t wanted = 0;  ///< keys of its bin that are kept; 0: none, `all`: every one
-
-  [[nodiscard]] __device__ bool ended() const noexcept { return wanted == 0 || wanted == all; }
+  std::uint32_t wanted = 0;  ///< keys that are kept of those with these bits
 };
 
 /// Shared memory of a search.
 struct digit_memory {
-  std::uint32_t sums[block_warps + 1];
+  std::uint32_t sums[block_warps];
   digit_state found;
 };
 
-/// The bin in which the keys that are wanted end. `first`: there may be fewer keys than wanted.
-/// All threads of the block; all get the answer.
+/// The bin in which the keys that are wanted end; there are as many. `histogram` is in shared or
+/// global memory, at a multiple of 16 bytes. All threads of the block; all get the answer, and none
+/// before all have read the histogram.
 [[nodiscard]] __device__ __noinline__ inline digit_state find_bin(std::uint32_t const* histogram,
                                                                   int digit,
                                                                   digit_state const& known,
                                                                   digit_memory& memory) noexcept {
-  if (known.ended()) return known;
   constexpr int most_own = most_bins / block_threads;
+  static_assert(most_own % 4 == 0 && 1024 / block_threads == most_own / 2);
+  // The first thread has the bins at the top.
   int const own = bins_of(digit) / block_threads;
-  int const top = bins_of(digit) - 1 - static_cast<int>(threadIdx.x) * own;
-  std::uint32_t n[most_own];
+  int const end = bins_of(digit) - static_cast<int>(threadIdx.x) * own;
+  std::uint32_t n[most_own];  // falling
   std::uint32_t sum = 0;
 #pragma unroll
-  for (int i = 0; i < most_own; ++i) {
-    n[i] = i < own ? histogram[top - i] : 0;
-    sum += n[i];
+  for (int i = 0; i < most_own; i += 4) {
+    uint4 const four = i < own ? *reinterpret_cast<uint4 const*>(histogram + end - i - 4) : uint4{};
+    n[i] = four.w;
+    n[i + 1] = four.z;
+    n[i + 2] = four.y;
+    n[i + 3] = four.x;
+    sum += four.x + four.y + four.z + four.w;
   }
   std::uint32_t total = 0;
   std::uint32_t before = exclusive_sum(sum, memory.sums, total);
-  if (total < known.wanted) return {0, digit_state::all};
+  if (before < known.wanted && known.wanted <= before + sum) {
+    int bin = end - 1;
 #pragma unroll
-  for (int i = 0; i < most_own; ++i) {
-    if (before < known.wanted && known.wanted <= before + n[i]) {
-      memory.found = {known.prefix << (digit == 2 ? 10 : 11) | static_cast<std::uint32_t>(top - i),
-                      known.wanted - before};
+    for (int i = 0; i < most_own - 1; ++i) {
+      if (bin == end - 1 - i && before + n[i] < known.wanted) {
+        before += n[i];
+        --bin;
+      }
     }
-    before += n[i];
+    memory.found = {known.prefix << (digit == 2 ? 10 : 11) | static_cast<std::uint32_t>(bin),
+                    known.wanted - before};
   }
   __syncthreads();
   return memory.found;

@@ -77,11 +77,8 @@ class launches {
                             shares_bytes + score_memory<most_rows>::bytes(stages),
                             blocks(score_blocks<most_rows>), grid::independent);
     }
-    done = done && launch(select_rows_kernel<Problem>, select_rows_bytes, blocks(select_blocks),
-                          grid::independent);
-    done = done && launch(select_chunks_kernel<Problem>,
-                          shares_bytes + static_cast<int>(sizeof(select_memory)),
-                          blocks(select_blocks), grid::cooperative);
+    done = done && launch(select_kernel<Problem>, p.select_bytes, blocks(select_blocks),
+                          grid::cooperative);
     if constexpr (Problem::attends) {
       using agent = attend_agent<Problem>;
       done = done && launch(attend_kernel<Problem>,

@@ -14,8 +14,7 @@
 #include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/agent/score.cuh>
-#include <tka/detail/cuda/agent/select_chunks.cuh>
-#include <tka/detail/cuda/agent/select_rows.cuh>
+#include <tka/detail/cuda/agent/select.cuh>
 #include <tka/detail/cuda/agent/take_list.cuh>
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/schedule.cuh>
@@ -49,13 +48,14 @@ template <class Problem>
           l.a,
           geometry<Problem>{l.p},
           schedule_table{l.scratch, batch},
-          l.scratch + schedule_table::words(batch),
+          reinterpret_cast<team_memory*>(l.scratch + schedule_table::words(batch)),
+          l.scratch + words_before_rows<Problem>(l.p),
           shares,
           {}};
 }
 template <class Problem>
 [[nodiscard]] __device__ std::int64_t pool_words(launch_arguments<Problem> const& l) noexcept {
-  return l.scratch_words - schedule_table::words(l.p.shape.batch);
+  return l.scratch_words - words_before_rows<Problem>(l.p);
 }
 
 inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 63) / 64 * 64;
@@ -63,7 +63,7 @@ inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 63)
 /// Shared memory of one block behind its shares: stages use it one after the other.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr int shared_bytes(int stages) noexcept {
-  int most = static_cast<int>(sizeof(select_memory));
+  int most = static_cast<int>(sizeof(select_memory<Problem>));
   if constexpr (Problem::selects && !Problem::by_given) {
     most = larger(most, score_memory<most_rows>::bytes(stages));
   }
@@ -74,36 +74,23 @@ template <class Problem>
   return most;
 }
 
-/// Whether each row of a wave is selected by one block: where there are enough rows to keep the
-/// grid busy, or rows so short that barriers would cost more. Decides speed alone: both ways give
-/// the same lists.
+/// Teams begin with nothing counted. All blocks of the grid, before rows are selected.
 template <class Problem>
-[[nodiscard]] __device__ bool blocks_have_rows(context<Problem> const& c) noexcept {
-  std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c.p.shape) : 1;
-  std::int64_t const rows = c.shares[count_of::rows].all / blocks;
-  bool const many = rows * 2 >= c.p.schedule.workers;
-  return *c.table.longest <= (many ? most_keys_of_a_block : few_keys_of_a_block);
-}
-
-/// All blocks of the grid together.
-template <class Problem, class Barrier>
-__device__ void select_by_chunks(context<Problem> const& c, char* shared,
-                                 Barrier const& barrier) noexcept {
-  select_chunks_agent<Problem> selects{c, shared};
-#pragma unroll 1
-  for (int digit = 0; digit < digits; ++digit) {
-    selects.count_digit(digit);
-    barrier();
+__device__ void clear_teams(context<Problem> const& c) noexcept {
+  if (c.shares[count_of::long_rows].all == 0) return;
+  std::int64_t const words = most_teams<Problem>(c.p) * std::int64_t{sizeof(team_memory) / 4};
+  auto* const memory = reinterpret_cast<uint4*>(c.teams);
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < words / 4;
+       i += std::int64_t{gridDim.x} * blockDim.x) {
+    memory[i] = uint4{};
   }
-  selects.count_kept();
-  barrier();
-  selects.list();
 }
 
 /// Selection of one wave: from scores to lists.
 template <class Problem, class Barrier>
 __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
                             Barrier const& barrier) noexcept {
+  clear_teams(c);
   score_agent<Problem, most_rows>{c, shared, Problem::by_given ? 0 : stages}.run();
   barrier();
   if constexpr (Problem::by_query_key && Problem::per_kv_group) {
@@ -119,11 +106,7 @@ __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
     bucket_agent<Problem>{c}.run();
     barrier();
   }
-  if (blocks_have_rows(c)) {
-    select_rows_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run();
-  } else {
-    select_by_chunks(c, shared, barrier);
-  }
+  select_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run();
   barrier();
 }
 

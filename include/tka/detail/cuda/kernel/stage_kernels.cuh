@@ -12,13 +12,10 @@
 #include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/agent/score.cuh>
-#include <tka/detail/cuda/agent/select_chunks.cuh>
-#include <tka/detail/cuda/agent/select_rows.cuh>
+#include <tka/detail/cuda/agent/select.cuh>
 #include <tka/detail/cuda/kernel/attention_kernel.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
-
-#include <cooperative_groups.h>
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
@@ -27,9 +24,6 @@ template <int Rows>
 inline constexpr int score_blocks = Rows == few_rows ? 3 : 2;
 inline constexpr int select_blocks = 4;
 inline constexpr int finish_blocks = 4;
-
-/// Shared memory of `select_rows_kernel`: rows of up to this many keys stay in it.
-inline constexpr int select_rows_bytes = 48 * 1024;
 
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, 1)
@@ -54,30 +48,19 @@ __global__ void __launch_bounds__(block_threads, score_blocks<Rows>)
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
+  clear_teams(c);
   score_agent<Problem, Rows>{c, memory.rest, Problem::by_given ? 0 : l.stages}.run();
 }
 
+/// Cooperative: blocks of a team wait for one another.
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, select_blocks)
-    select_rows_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+    select_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
-  if (!blocks_have_rows(c)) return;
-  select_rows_agent<Problem>{c, memory.rest, select_rows_bytes - shares_bytes}.run();
-}
-
-/// Cooperative.
-template <class Problem>
-__global__ void __launch_bounds__(block_threads, select_blocks)
-    select_chunks_kernel(__grid_constant__ launch_arguments<Problem> const l) {
-  extern __shared__ __align__(128) char shared[];
-  stage_memory const memory{shared};
-  context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first(c.table);
-  if (blocks_have_rows(c)) return;
-  select_by_chunks(c, memory.rest, [] { cooperative_groups::this_grid().sync(); });
+  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run();
 }
 
 template <class Problem>

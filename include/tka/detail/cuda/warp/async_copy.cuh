@@ -7,14 +7,11 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/warp/shared_memory.cuh>
 
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::cuda {
-
-[[nodiscard]] __device__ inline std::uint32_t shared_address(void const* p) noexcept {
-  return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
-}
 
 /// 16 bytes; where `there` is false nothing is read and zeros are written.
 __device__ inline void copy_16_async(void* to, void const* from, bool there) noexcept {
