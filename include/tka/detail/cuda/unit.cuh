@@ -117,6 +117,11 @@ template <class Problem>
          o.combine == combine::softmax_sum;
 }
 
+/// The selection was made by the scores of attention: they need not be computed again.
+template <class Problem>
+inline constexpr bool knows_scores =
+    Problem::selects && Problem::by_query_key && Problem::per_query_head;
+
 /// Query heads that attend over one selection.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t heads_of_selection(shape const& s) noexcept {

@@ -54,9 +54,7 @@ class attend_agent {
   using values_type = decltype(attention_values<Problem>(
       std::declval<plan const&>(), std::declval<arguments<Problem> const&>(), 0));
   static constexpr bool scaled = has_row_scales<Problem>;
-  /// The selection was made by these very scores: they need not be computed again.
-  static constexpr bool knows_scores =
-      Problem::selects && Problem::by_query_key && Problem::per_query_head;
+  static constexpr bool knows_scores = cuda::knows_scores<Problem>;
   /// Heads that one pass has registers for: one list has one head, or those of a group.
   static constexpr int most_heads = Problem::per_query_head ? 8 : attend_heads;
   static constexpr bool relative = scaled && sizeof(C) == 2;
@@ -356,9 +354,6 @@ class attend_agent {
   /// What earlier sums must be multiplied by; leaves probabilities in x.
   [[nodiscard]] __device__ float add_head(int h, int lane, located_tile const& now,
                                           float (&x)[4]) noexcept {
-    softmax_sums sums = memory_->sums[h];
-    float most = sums.max;
-    bool nan = false;
 #pragma unroll
     for (int n = 0; n < 4; ++n) {
       int const key = lane + 32 * n;
@@ -369,23 +364,9 @@ class attend_agent {
         score = memory_->score[h][key];
       }
       x[n] = now.value[key] == nullptr ? minus_infinity() : to_logit(c_.p.options, score);
-      most = fmaxf(most, x[n]);
-      nan |= x[n] != x[n];
     }
-    most = warp_max(most);
-    nan = __any_sync(0xffffffffu, nan);
-    float factor = 1.0f;
-    if (nan || most > minus_infinity()) {
-      float sum = 0.0f;
-      float weighted = 0.0f;
-      factor = sums.refer_to(most);
-      exponentials(x, most, sum, weighted);
-      sums.sum += sum;
-      sums.weighted += weighted;
-    } else {
-#pragma unroll
-      for (int n = 0; n < 4; ++n) x[n] = 0.0f;
-    }
+    softmax_sums sums = memory_->sums[h];
+    float const factor = add_logits(sums, x);
     __syncwarp();
     if (lane == 0) memory_->sums[h] = sums;
     return factor;

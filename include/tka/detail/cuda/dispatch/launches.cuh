@@ -79,7 +79,10 @@ class launches {
     }
     done = done && launch(select_kernel<Problem>, p.select_bytes, blocks(select_blocks),
                           grid::cooperative);
-    if constexpr (Problem::attends) {
+    if constexpr (sums_values_alone<Problem>) {
+      done = done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,
+                            blocks(sum_values_blocks), grid::independent, sum_values_threads);
+    } else if constexpr (Problem::attends) {
       using agent = attend_agent<Problem>;
       done = done && launch(attend_kernel<Problem>,
                             shares_bytes + agent::bytes(agent::stages_of(l_.stages)),
@@ -90,7 +93,7 @@ class launches {
   }
 
   [[nodiscard]] bool launch(void (*kernel)(launch_arguments<Problem>), int bytes, int blocks,
-                            grid kind) noexcept {
+                            grid kind, int threads = block_threads) noexcept {
     auto const* const function = reinterpret_cast<void const*>(kernel);
     if (!allow_shared(function, bytes)) return false;
     cudaLaunchAttribute cooperative{};
@@ -98,7 +101,7 @@ class launches {
     cooperative.val.cooperative = 1;
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(blocks));
-    config.blockDim = dim3(block_threads);
+    config.blockDim = dim3(static_cast<unsigned>(threads));
     config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
     config.stream = stream_;
     config.attrs = &cooperative;

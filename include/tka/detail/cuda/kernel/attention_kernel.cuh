@@ -15,6 +15,7 @@
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/agent/score.cuh>
 #include <tka/detail/cuda/agent/select.cuh>
+#include <tka/detail/cuda/agent/sum_values.cuh>
 #include <tka/detail/cuda/agent/take_list.cuh>
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/schedule.cuh>
@@ -58,7 +59,11 @@ template <class Problem>
   return l.scratch_words - words_before_rows<Problem>(l.p);
 }
 
-inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 63) / 64 * 64;
+inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 127) / 128 * 128;
+
+/// As many stages as leave room for two blocks also where shared memory is small.
+template <class Problem>
+using later_sum_values = sum_values_agent<Problem, block_warps, 2>;
 
 /// Shared memory of one block behind its shares: stages use it one after the other.
 template <class Problem>
@@ -70,7 +75,11 @@ template <class Problem>
   if constexpr (Problem::selects && Problem::by_given) {
     most = larger(most, score_memory<most_rows>::bytes(0));
   }
-  if constexpr (Problem::attends) most = larger(most, attend_agent<Problem>::bytes(stages));
+  if constexpr (sums_values_alone<Problem>) {
+    most = larger(most, later_sum_values<Problem>::bytes);
+  } else if constexpr (Problem::attends) {
+    most = larger(most, attend_agent<Problem>::bytes(stages));
+  }
   return most;
 }
 
@@ -137,7 +146,11 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
       barrier();
     }
     if constexpr (Problem::attends) {
-      attend_agent<Problem>{c, shared, l.stages}.run();
+      if constexpr (sums_values_alone<Problem>) {
+        later_sum_values<Problem>{c, shared}.run();
+      } else {
+        attend_agent<Problem>{c, shared, l.stages}.run();
+      }
       barrier();
     }
     finish_agent<Problem>{c}.run();

@@ -13,6 +13,7 @@
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/agent/score.cuh>
 #include <tka/detail/cuda/agent/select.cuh>
+#include <tka/detail/cuda/agent/sum_values.cuh>
 #include <tka/detail/cuda/kernel/attention_kernel.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
@@ -24,6 +25,13 @@ template <int Rows>
 inline constexpr int score_blocks = Rows == few_rows ? 3 : 2;
 inline constexpr int select_blocks = 4;
 inline constexpr int finish_blocks = 4;
+
+/// Blocks of `sum_values_kernel`: small, as their warps have nothing in common, so that they also
+/// fit where a multiprocessor has less shared memory.
+inline constexpr int sum_values_threads = 128;
+inline constexpr int sum_values_blocks = 4;
+template <class Problem>
+using sum_values = sum_values_agent<Problem, sum_values_threads / 32, 3>;
 
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, 1)
@@ -72,6 +80,16 @@ __global__ void __launch_bounds__(block_threads, attend_agent<Problem>::resident
   memory.shares.find_first(c.table);
   using agent = attend_agent<Problem>;
   agent{c, memory.rest, agent::stages_of(l.stages)}.run();
+}
+
+template <class Problem>
+__global__ void __launch_bounds__(sum_values_threads, sum_values_blocks)
+    sum_values_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  memory.shares.find_first(c.table);
+  sum_values<Problem>{c, memory.rest}.run();
 }
 
 template <class Problem>

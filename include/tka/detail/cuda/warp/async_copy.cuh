@@ -14,11 +14,13 @@
 namespace tka::inline TKA_ABI::detail::cuda {
 
 /// 16 bytes; where `there` is false nothing is read and zeros are written.
-__device__ inline void copy_16_async(void* to, void const* from, bool there) noexcept {
+__device__ inline void copy_16_async(std::uint32_t to, void const* from, bool there) noexcept {
   int const bytes = there ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
-               "r"(bytes)
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
                : "memory");
+}
+__device__ inline void copy_16_async(void* to, void const* from, bool there) noexcept {
+  copy_16_async(shared_address(to), from, there);
 }
 
 /// The same for rows that begin at any multiple of 4 bytes.

@@ -21,23 +21,30 @@ struct left_fragment {
   std::uint32_t r[4];
 };
 
-/// Four 8 x 8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8.
-[[nodiscard]] __device__ inline left_fragment load_matrices(void const* row) noexcept {
+/// Four 8 x 8 matrices of 16-bit elements; lane l gives the shared address of row l % 8 of
+/// matrix l / 8.
+[[nodiscard]] __device__ inline left_fragment load_matrices(std::uint32_t row) noexcept {
   left_fragment f;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(f.r[0]), "=r"(f.r[1]), "=r"(f.r[2]), "=r"(f.r[3])
-               : "r"(shared_address(row))
+               : "r"(row)
                : "memory");
   return f;
 }
+[[nodiscard]] __device__ inline left_fragment load_matrices(void const* row) noexcept {
+  return load_matrices(shared_address(row));
+}
 /// The same, each matrix transposed.
-[[nodiscard]] __device__ inline left_fragment load_matrices_transposed(void const* row) noexcept {
+[[nodiscard]] __device__ inline left_fragment load_matrices_transposed(std::uint32_t row) noexcept {
   left_fragment f;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(f.r[0]), "=r"(f.r[1]), "=r"(f.r[2]), "=r"(f.r[3])
-               : "r"(shared_address(row))
+               : "r"(row)
                : "memory");
   return f;
+}
+[[nodiscard]] __device__ inline left_fragment load_matrices_transposed(void const* row) noexcept {
+  return load_matrices_transposed(shared_address(row));
 }
 
 /// sum += left x right. T is the type of the operands.

@@ -96,4 +96,31 @@ __device__ inline void exponentials(float (&x)[4], float max, float& sum,
   weighted = warp_sum(own_weighted);
 }
 
+/// Adds four logits a lane to sums that every lane holds. Leaves e^(x - max) in x; returns the
+/// factor for what was summed before.
+[[nodiscard]] __device__ inline float add_logits(softmax_sums& sums, float (&x)[4]) noexcept {
+  float most = sums.max;
+  bool nan = false;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    most = fmaxf(most, x[i]);
+    nan |= x[i] != x[i];
+  }
+  most = warp_max(most);
+  nan = __any_sync(0xffffffffu, nan);
+  float factor = 1.0f;
+  if (nan || most > minus_infinity()) {
+    float sum = 0.0f;
+    float weighted = 0.0f;
+    factor = sums.refer_to(most);
+    exponentials(x, most, sum, weighted);
+    sums.sum += sum;
+    sums.weighted += weighted;
+  } else {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) x[i] = 0.0f;
+  }
+  return factor;
+}
+
 }  // namespace tka::inline TKA_ABI::detail::cuda
