@@ -7,7 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/prepare.cuh>
+#include <tka/detail/cuda/agent/unit_scan.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
 #include <tka/detail/cuda/block/key_products.cuh>
 #include <tka/detail/cuda/block/slice_ring.cuh>
@@ -35,9 +35,8 @@ struct score_memory {
     float score[Rows * score_pitch];
     char const* source[located_tiles][tile_keys];  ///< rows of tiles that copies reach next
     place where[tile_keys];                        ///< of the tile that is scored
-    visible_range range[Rows];                     ///< of each token
-    std::uint32_t* row[Rows];                      ///< of each selection
     std::uint8_t token_of[Rows];                   ///< of each score row
+    unit_memory<Rows> unit;
   };
   [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
     return stages * slice_size + static_cast<int>(sizeof(rest));
@@ -47,9 +46,7 @@ struct score_memory {
 template <class Problem, int MostRows>
 class score_agent {
   using memory_type = score_memory<MostRows>;
-  using query_type = typename scored<Problem>::query;
-  using key_type = typename scored<Problem>::key;
-  using C = product_type_t<query_type, key_type>;
+  using C = product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>;
   using rows_type = decltype(scanned_keys<Problem>(std::declval<plan const&>(),
                                                    std::declval<arguments<Problem> const&>(), 0));
   static constexpr bool scaled = !Problem::by_index && has_row_scales<Problem>;
@@ -62,61 +59,28 @@ class score_agent {
       : c_(c),
         ring_(memory, stages),
         memory_(reinterpret_cast<typename memory_type::rest*>(memory + stages * slice_size)),
-        kv_(c.a.kv),
-        page_size_(c.p.shape.page_size),
+        unit_(c, memory_->unit),
         measures_(sums_visible<Problem>(c.p.options)) {}
 
   __device__ void run() noexcept {
-    share const s = c_.shares[count_of::tiles];
-    for (std::int64_t n = s.begin; n < s.end;) {
-      item const at = c_.at(count_of::tiles, n);
-      std::int64_t const left = c_.table.per_unit(count_of::tiles, at.b) - at.rest;
-      std::int64_t const count = smaller(left, s.end - n);
-      scan_unit(at.b, at.unit, static_cast<std::int32_t>(at.rest),
-                static_cast<std::int32_t>(at.rest + count));
-      n += count;
-    }
+    unit_.each([this](std::int32_t from, std::int32_t to) { scan_unit(from, to); });
   }
 
  private:
-  __device__ void scan_unit(std::int32_t b, std::int64_t unit, std::int32_t from,
-                            std::int32_t to) noexcept {
-    entry_ = &c_.table.entries[b];
-    place_ = place_of<Problem>(c_, b, unit);
+  __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
-    __syncthreads();  // the last unit is done with its memory
-    if (thread < place_.tokens) {
-      memory_->range[thread] =
-          range_of<Problem>(c_.p, c_.a, entry_->of, place_.first_token + thread);
-    }
-    if (thread < place_.tokens * c_.g.selections()) {
-      memory_->row[thread] = c_.unit_memory(b, unit) + thread * entry_->row.words;
-    }
-    __syncthreads();
-    seen_ = {};
-    seen_.main_begin = memory_->range[0].main_begin;
-    all_from_ = 0;
-    all_to_ = memory_->range[0].end;
-    for (std::int32_t i = 0; i < place_.tokens; ++i) {
-      visible_range const& r = memory_->range[i];
-      seen_.sinks_end = larger(seen_.sinks_end, r.sinks_end);
-      seen_.main_begin = smaller(seen_.main_begin, r.main_begin);
-      seen_.end = larger(seen_.end, r.end);
-      all_from_ = larger(all_from_, r.main_begin);
-      all_to_ = smaller(all_to_, r.end);
-    }
     if constexpr (Problem::by_given) {
-      for (std::int32_t t = next_tile(from, to); t < to; t = next_tile(t + 1, to)) take_given(t);
+      for (std::int32_t t = unit_.next_tile(from, to); t < to; t = unit_.next_tile(t + 1, to)) take_given(t);
     } else {
       std::int32_t const passes = geometry<Problem>::heads_are_units ? 1 : c_.g.head_blocks;
       for (std::int32_t pass = 0; pass < passes; ++pass) {
-        std::int32_t const block = geometry<Problem>::heads_are_units ? place_.head_block : pass;
+        std::int32_t const block = geometry<Problem>::heads_are_units ? unit_.place().head_block : pass;
         first_head_ = block * c_.g.head_block;
         heads_ = smaller(c_.g.head_block, c_.g.heads - first_head_);
-        if (thread < place_.tokens * heads_) {
+        if (thread < unit_.place().tokens * heads_) {
           memory_->token_of[thread] = static_cast<std::uint8_t>(thread / heads_);
         }
-        std::int32_t const rows = place_.tokens * heads_;
+        std::int32_t const rows = unit_.place().tokens * heads_;
         // Long rows of q leave room for few of them, so each number of rows needs its own code.
         if (MostRows == few_rows || rows <= few_rows) {
           stream<few_rows>(from, to);
@@ -131,52 +95,37 @@ class score_agent {
     }
   }
 
-  /// The first tile of [t, to) that any token of the unit sees, or `to`.
-  [[nodiscard]] __device__ std::int32_t next_tile(std::int32_t t, std::int32_t to) const noexcept {
-    while (t < to) {
-      std::int64_t const first = std::int64_t{t} * tile_keys;
-      if (first < seen_.end && (first < seen_.sinks_end || first + tile_keys > seen_.main_begin)) {
-        return t;
-      }
-      ++t;
-    }
-    return to;
-  }
-
-  [[nodiscard]] __device__ location locate(std::int32_t local) const noexcept {
-    if (local >= seen_.end) return {-1, 0};
-    return Problem::kv_source::locate(kv_, entry_->of.b, local, page_size_);
-  }
-
   /// All tiles against the rows of the unit, at most `Rows`.
   template <int Rows>
   __device__ void stream(std::int32_t from, std::int32_t to) noexcept {
-    rows_type const rows = scanned_keys<Problem>(c_.p, c_.a, place_.head);
-    row_scales const scales = scales_of_keys<Problem>(c_.a, place_.head);
+    rows_type const rows = scanned_keys<Problem>(c_.p, c_.a, unit_.place().head);
+    row_scales const scales = scales_of_keys<Problem>(c_.a, unit_.place().head);
     query_rows<C> const q{memory_->q, c_.g.dim};
-    std::int32_t const row_count = place_.tokens * heads_;
-    q.fill(row_count, Rows, [&](int r) { return query_row(r); });
+    std::int32_t const row_count = unit_.place().tokens * heads_;
+    q.fill(row_count, Rows, [&](int r) {
+      return unit_.query_row(r / heads_, first_head_ + r % heads_);
+    });
 
     auto const line = static_cast<int>(threadIdx.x / 8);
     auto const chunk = static_cast<int>(threadIdx.x % 8);
     int const slices = rows.slices();
     // Rows are located a few tiles ahead of the copies, one thread a key.
-    std::int32_t next_located = next_tile(from, to);
+    std::int32_t next_located = unit_.next_tile(from, to);
     int located = 0;
     auto const locate_tile = [&] {
       if (next_located >= to) return;
       auto const key = static_cast<std::int32_t>(threadIdx.x);
       if (key < tile_keys) {
-        location const l = locate(next_located * tile_keys + key);
+        location const l = unit_.locate(next_located * tile_keys + key);
         memory_->source[located][key] = l.outer < 0 ? nullptr : rows.at(l);
       }
       located = located + 1 == memory_type::located_tiles ? 0 : located + 1;
-      next_located = next_tile(next_located + 1, to);
+      next_located = unit_.next_tile(next_located + 1, to);
     };
     for (int i = 0; i < memory_type::located_tiles - 1; ++i) locate_tile();
     __syncthreads();
     // What is copied next: slice `slice` of `tile`, whose rows stand at `reached`.
-    std::int32_t tile = next_tile(from, to);
+    std::int32_t tile = unit_.next_tile(from, to);
     int reached = 0;
     int slice = 0;
     auto const issue = [&] {
@@ -191,7 +140,7 @@ class score_agent {
         }
         if (++slice == slices) {
           slice = 0;
-          tile = next_tile(tile + 1, to);
+          tile = unit_.next_tile(tile + 1, to);
           reached = reached + 1 == memory_type::located_tiles ? 0 : reached + 1;
         }
       }
@@ -200,7 +149,7 @@ class score_agent {
     for (int i = 0; i < ring_.ahead(); ++i) issue();
 
     key_products<C, rows_type, scaled, Rows / 8> products;
-    for (std::int32_t t = next_tile(from, to); t < to; t = next_tile(t + 1, to)) {
+    for (std::int32_t t = unit_.next_tile(from, to); t < to; t = unit_.next_tile(t + 1, to)) {
       if constexpr (wants_places) find_keys(t);
       locate_tile();
       products.clear();
@@ -221,30 +170,15 @@ class score_agent {
     ring_.drain();
   }
 
-  [[nodiscard]] __device__ query_type const* query_row(int r) const noexcept {
-    location const at =
-        Problem::query_source::locate(c_.a.query, entry_->of.b, place_.first_token + r / heads_);
-    std::int32_t const head = first_head_ + r % heads_;
-    if constexpr (Problem::by_index) {
-      return c_.a.index.q.at(at.outer, head, at.token);
-    } else {
-      return c_.a.q.at(at.outer, place_.head * c_.g.heads + head, at.token);
-    }
-  }
-
   /// Where the keys of a tile lie; one that is not there is reported.
   __device__ void find_keys(std::int32_t tile) noexcept {
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     if (thread >= tile_keys) return;
     std::int32_t const local = tile * tile_keys + thread;
-    location const l = locate(local);
+    location const l = unit_.locate(local);
     memory_->where[thread] = {static_cast<std::int32_t>(l.outer),
                               static_cast<std::int32_t>(l.token)};
-    if (l.outer >= 0 || local >= seen_.end) return;
-    // Pages that no token of the unit sees may be gone.
-    for (std::int32_t i = 0; i < place_.tokens; ++i) {
-      if (memory_->range[i].visible(local)) report(c_.a.error, data_error::page_out_of_range);
-    }
+    unit_.check(local, l);
   }
 
   /// From scores in shared memory to the rows of the wave.
@@ -266,18 +200,17 @@ class score_agent {
 
   __device__ void keep_each_head(std::int32_t first) const noexcept {
     // Where every token sees the whole tile only pages may be missing.
-    bool const whole = first >= all_from_ && first + tile_keys <= all_to_;
-    std::int32_t const rows = place_.tokens * heads_;
+    bool const whole = unit_.all_see(first, tile_keys);
+    std::int32_t const rows = unit_.place().tokens * heads_;
 #pragma unroll 1
     for (auto n = static_cast<std::int32_t>(threadIdx.x); n < rows * tile_keys;
          n += block_threads) {
       std::int32_t const r = n / tile_keys;
       std::int32_t const j = n % tile_keys;
       std::int32_t const i = memory_->token_of[r];
-      compact_range const range{memory_->range[i]};
+      compact_range const range{unit_.range(i)};
       if (!whole && !range.range.visible(first + j)) continue;
-      auto* const out = reinterpret_cast<ordered_key*>(
-          memory_->row[r + i * (c_.g.head_block - heads_)] + entry_->row.scores);
+      ordered_key* const out = unit_.scores(r + i * (c_.g.head_block - heads_));
       out[range.compact(first + j)] =
           there(j) ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
     }
@@ -286,15 +219,15 @@ class score_agent {
   /// One score of all heads. Heads that come in several passes leave a sum under way in the row.
   __device__ void keep_combined(std::int32_t first) const noexcept {
 #pragma unroll 1
-    for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < place_.tokens * tile_keys;
+    for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < unit_.place().tokens * tile_keys;
          n += block_threads) {
       std::int32_t const i = n / tile_keys;
       std::int32_t const j = n % tile_keys;
-      compact_range const range{memory_->range[i]};
+      compact_range const range{unit_.range(i)};
       if (!range.range.visible(first + j)) continue;
-      std::uint32_t* const memory = memory_->row[i];
+      std::uint32_t* const memory = unit_.row(i);
       std::int32_t const at = range.compact(first + j);
-      float* const under_way = reinterpret_cast<float*>(memory + entry_->row.scores) + at;
+      float* const under_way = reinterpret_cast<float*>(unit_.scores(i)) + at;
       auto* const out = reinterpret_cast<ordered_key*>(under_way);
       if (keeps_raw<Problem>(c_.p.options)) {
         keep_raw(memory, i, j, at);
@@ -318,20 +251,17 @@ class score_agent {
   }
 
   [[nodiscard]] __device__ float start() const noexcept {
-    return !Problem::by_index && c_.p.options.combine == combine::max ? minus_infinity() : 0.0f;
+    return Problem::by_index ? 0.0f : first_of_heads(c_.p.options);
   }
   /// Joins the score of the next head, in head order.
   [[nodiscard]] __device__ float join(float s, float next, std::int32_t i,
                                       std::int32_t head) const noexcept {
     if constexpr (Problem::by_index) {
-      location const at =
-          Problem::query_source::locate(c_.a.query, entry_->of.b, place_.first_token + i);
+      location const at = unit_.query(i);
       float const positive = next <= 0.0f ? 0.0f : next;  // NaN passes
       return __fmaf_rn(*c_.a.index.weights.at(at.outer, head, at.token), positive, s);
-    } else if (c_.p.options.combine == combine::max) {
-      return (next > s || next != next) ? next : s;
     } else {
-      return head == 0 ? next : s + next;
+      return join_heads(c_.p.options, s, next, head);
     }
   }
   [[nodiscard]] __device__ float index_scale(location l) const noexcept {
@@ -346,8 +276,8 @@ class score_agent {
   __device__ void keep_raw(std::uint32_t* memory, std::int32_t i, std::int32_t j,
                            std::int32_t at) const noexcept {
     for (std::int32_t h = 0; h < heads_; ++h) {
-      auto* const raw = reinterpret_cast<float*>(memory + entry_->row.raw) +
-                        (first_head_ + h) * round_up(entry_->extent.visible, 32);
+      auto* const raw = reinterpret_cast<float*>(memory + unit_.entry().row.raw) +
+                        (first_head_ + h) * round_up(unit_.entry().extent.visible, 32);
       raw[at] = memory_->score[(i * heads_ + h) * pitch + j];
     }
   }
@@ -356,7 +286,7 @@ class score_agent {
   __device__ void measure(std::int32_t tile) const noexcept {
     auto const warp = static_cast<std::int32_t>(threadIdx.x / 32);
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
-    for (std::int32_t r = warp; r < place_.tokens * heads_; r += block_warps) {
+    for (std::int32_t r = warp; r < unit_.place().tokens * heads_; r += block_warps) {
       std::int32_t const i = r / heads_;
       float x[4];
       float most = minus_infinity();
@@ -364,7 +294,7 @@ class score_agent {
 #pragma unroll
       for (int n = 0; n < 4; ++n) {
         std::int32_t const j = lane + 32 * n;
-        bool const seen = memory_->range[i].visible(tile * tile_keys + j) && there(j);
+        bool const seen = unit_.range(i).visible(tile * tile_keys + j) && there(j);
         x[n] = seen ? to_logit(c_.p.options, memory_->score[r * pitch + j]) : minus_infinity();
         most = fmaxf(most, x[n]);
         nan |= x[n] != x[n];
@@ -378,8 +308,8 @@ class score_agent {
       bool const own_row = geometry<Problem>::heads_are_units;
       std::int32_t const own = own_row ? i * c_.g.head_block + r % heads_ : i;
       std::int32_t const head = own_row ? 0 : first_head_ + r % heads_;
-      float* const out = reinterpret_cast<float*>(memory_->row[own] + entry_->row.sums) +
-                         (std::int64_t{head} * entry_->extent.tiles + tile) * 3;
+      float* const out = reinterpret_cast<float*>(unit_.row(own) + unit_.entry().row.sums) +
+                         (std::int64_t{head} * unit_.entry().extent.tiles + tile) * 3;
       out[0] = most;
       out[1] = sum;
       out[2] = weighted;
@@ -389,21 +319,20 @@ class score_agent {
   /// Scores of the caller's go into the rows as they are.
   __device__ void take_given(std::int32_t tile) noexcept {
     if constexpr (Problem::by_given) {
-      for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < place_.tokens * tile_keys;
+      for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < unit_.place().tokens * tile_keys;
            n += block_threads) {
         std::int32_t const i = n / tile_keys;
         std::int32_t const local = tile * tile_keys + n % tile_keys;
-        compact_range const range{memory_->range[i]};
+        compact_range const range{unit_.range(i)};
         if (!range.range.visible(local)) continue;
-        location const at =
-            Problem::query_source::locate(c_.a.query, entry_->of.b, place_.first_token + i);
-        location const key = locate(local);
-        auto* const out = reinterpret_cast<ordered_key*>(memory_->row[i] + entry_->row.scores);
+        location const at = unit_.query(i);
+        location const key = unit_.locate(local);
+        ordered_key* const out = unit_.scores(i);
         if (key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
         out[range.compact(local)] =
             key.outer < 0
                 ? key_of_nothing
-                : to_ordered(c_.a.index.scores.at(at.outer, place_.head, at.token)[local]);
+                : to_ordered(c_.a.index.scores.at(at.outer, unit_.place().head, at.token)[local]);
       }
     }
   }
@@ -411,16 +340,8 @@ class score_agent {
   context<Problem> const& c_;
   slice_ring ring_;
   typename memory_type::rest* memory_;
-  // Read for every tile, so kept in registers:
-  typename Problem::kv_source::tensors const kv_;
-  std::int32_t const page_size_;
+  unit_scan<Problem, MostRows> unit_;
   bool const measures_;
-  // Of the unit under way:
-  sequence_entry const* entry_ = nullptr;
-  unit_place place_{};
-  visible_range seen_{};       ///< what any token of it sees
-  std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token
-  std::int32_t all_to_ = 0;
   std::int32_t first_head_ = 0;
   std::int32_t heads_ = 0;
 };

@@ -36,7 +36,7 @@ struct query_rows {
   __device__ void fill(int count, int all, Source&& source) const noexcept {
     int const warp = static_cast<int>(threadIdx.x / 32);
     int const lane = static_cast<int>(threadIdx.x % 32);
-    for (int r = warp; r < all; r += block_warps) {
+    for (int r = warp; r < all; r += static_cast<int>(blockDim.x / 32)) {
       auto const* const from = r < count ? source(r) : nullptr;
       for (int d = lane; d < dim; d += 32) {
         using Q = std::remove_cvref_t<decltype(*from)>;

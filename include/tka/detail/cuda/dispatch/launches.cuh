@@ -60,28 +60,38 @@ class launches {
   static constexpr bool has_stages =
       Problem::selects && !std::is_same_v<typename Problem::selector, bucketed>;
 
+  /// Blocks of a stage; those of `attention_kernel` fill the device two a multiprocessor.
+  [[nodiscard]] int blocks(int resident) const noexcept {
+    return larger(1, l_.p.schedule.workers * resident / blocks_per_multiprocessor);
+  }
+
+  [[nodiscard]] bool score() noexcept {
+    plan const& p = l_.p;
+    int const stages = Problem::by_given ? 0 : l_.stages;
+    if constexpr (scans<Problem>) {
+      if (may_scan<Problem>(p)) {
+        return launch(scan_kernel<Problem>, shares_bytes + scan<Problem>::bytes(p.shape.qk_dim),
+                      blocks(warps_blocks), grid::independent, warps_threads);
+      }
+    } else if (geometry<Problem>{p}.rows(p.shape.q_len) <= few_rows) {
+      return launch(score_kernel<Problem, few_rows>,
+                    shares_bytes + score_memory<few_rows>::bytes(stages),
+                    blocks(score_blocks<few_rows>), grid::independent);
+    }
+    return launch(score_kernel<Problem, most_rows>,
+                  shares_bytes + score_memory<most_rows>::bytes(stages),
+                  blocks(score_blocks<most_rows>), grid::independent);
+  }
+
   [[nodiscard]] bool run_stages() noexcept {
     plan const& p = l_.p;
-    // Blocks of `attention_kernel` fill the device two a multiprocessor.
-    auto const blocks = [&p](int resident) {
-      return larger(1, p.schedule.workers * resident / blocks_per_multiprocessor);
-    };
-    int const stages = Problem::by_given ? 0 : l_.stages;
     bool done = launch(prepare_kernel<Problem>, 0, 1, grid::independent);
-    if (geometry<Problem>{p}.rows(p.shape.q_len) <= few_rows) {
-      done = done && launch(score_kernel<Problem, few_rows>,
-                            shares_bytes + score_memory<few_rows>::bytes(stages),
-                            blocks(score_blocks<few_rows>), grid::independent);
-    } else {
-      done = done && launch(score_kernel<Problem, most_rows>,
-                            shares_bytes + score_memory<most_rows>::bytes(stages),
-                            blocks(score_blocks<most_rows>), grid::independent);
-    }
+    done = done && score();
     done = done && launch(select_kernel<Problem>, p.select_bytes, blocks(select_blocks),
                           grid::cooperative);
     if constexpr (sums_values_alone<Problem>) {
       done = done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,
-                            blocks(sum_values_blocks), grid::independent, sum_values_threads);
+                            blocks(warps_blocks), grid::independent, warps_threads);
     } else if constexpr (Problem::attends) {
       using agent = attend_agent<Problem>;
       done = done && launch(attend_kernel<Problem>,

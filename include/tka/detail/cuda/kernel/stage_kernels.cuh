@@ -11,6 +11,7 @@
 #include <tka/detail/cuda/agent/attend.cuh>
 #include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/agent/prepare.cuh>
+#include <tka/detail/cuda/agent/scan.cuh>
 #include <tka/detail/cuda/agent/score.cuh>
 #include <tka/detail/cuda/agent/select.cuh>
 #include <tka/detail/cuda/agent/sum_values.cuh>
@@ -26,12 +27,15 @@ inline constexpr int score_blocks = Rows == few_rows ? 3 : 2;
 inline constexpr int select_blocks = 4;
 inline constexpr int finish_blocks = 4;
 
-/// Blocks of `sum_values_kernel`: small, as their warps have nothing in common, so that they also
-/// fit where a multiprocessor has less shared memory.
-inline constexpr int sum_values_threads = 128;
-inline constexpr int sum_values_blocks = 4;
+/// Blocks whose warps have little in common: small, so that they also fit where a multiprocessor
+/// has less shared memory.
+inline constexpr int warps_threads = 128;
+inline constexpr int warps_blocks = 4;
+inline constexpr int warps_stages = 3;
 template <class Problem>
-using sum_values = sum_values_agent<Problem, sum_values_threads / 32, 3>;
+using scan = scan_agent<Problem, warps_threads / 32, warps_stages>;
+template <class Problem>
+using sum_values = sum_values_agent<Problem, warps_threads / 32, warps_stages>;
 
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, 1)
@@ -48,6 +52,17 @@ struct stage_memory {
   __device__ explicit stage_memory(char* shared) noexcept
       : shares(*reinterpret_cast<wave_shares*>(shared)), rest(shared + shares_bytes) {}
 };
+
+template <class Problem>
+__global__ void __launch_bounds__(warps_threads, warps_blocks)
+    scan_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  memory.shares.find_first(c.table);
+  clear_teams(c);
+  scan<Problem>{c, memory.rest}.run();
+}
 
 template <class Problem, int Rows>
 __global__ void __launch_bounds__(block_threads, score_blocks<Rows>)
@@ -83,7 +98,7 @@ __global__ void __launch_bounds__(block_threads, attend_agent<Problem>::resident
 }
 
 template <class Problem>
-__global__ void __launch_bounds__(sum_values_threads, sum_values_blocks)
+__global__ void __launch_bounds__(warps_threads, warps_blocks)
     sum_values_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
   stage_memory const memory{shared};
