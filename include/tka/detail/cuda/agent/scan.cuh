@@ -79,7 +79,8 @@ class scan_agent {
         ring_(memory_->stages[threadIdx.x / 32]),
         unit_(c, memory_->unit),
         keys_{c.a.k, 0, c.p.shape.qk_dim},
-        slabs_((c.p.shape.qk_dim + slab_dims - 1) / slab_dims),
+        row_bytes_(c.p.shape.qk_dim * static_cast<int>(sizeof(key_type))),
+        slabs_((row_bytes_ + ring::row_bytes - 1) / ring::row_bytes),
         lane_(static_cast<int>(threadIdx.x % 32)) {}
 
   __device__ void run() noexcept {
@@ -190,7 +191,7 @@ class scan_agent {
     if (at.tile < to) {
       int const offset = at.slab * ring::row_bytes + ring::chunk() * 16;
       // Behind the last dimension there are zeros.
-      bool const inside = offset < c_.p.shape.qk_dim * static_cast<int>(sizeof(key_type));
+      bool const inside = offset < row_bytes_;
       if constexpr (paged) {
         there_.push(__ballot_sync(all_lanes, row_ != nullptr));
 #pragma unroll
@@ -317,6 +318,8 @@ class scan_agent {
   ring ring_;
   unit_scan<Problem, few_rows> unit_;
   rows_type keys_;
+  // Read in every step, so kept in registers:
+  int const row_bytes_;
   int const slabs_;
   int const lane_;
   std::uint32_t q_[slab_tiles][2];

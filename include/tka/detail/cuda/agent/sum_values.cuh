@@ -62,6 +62,7 @@ class sum_values_agent {
       : c_(c),
         memory_(reinterpret_cast<memory_type*>(memory) + threadIdx.x / 32),
         ring_(memory_->stages),
+        row_bytes_(c.p.shape.v_dim * static_cast<int>(sizeof(value))),
         lane_(static_cast<int>(threadIdx.x % 32)) {}
 
   __device__ void run() noexcept {
@@ -179,7 +180,7 @@ class sum_values_agent {
       }
       int const offset = slab * static_cast<int>(sizeof(value)) + ring::chunk() * 16;
       // Behind the last dimension nothing is read, and sums of what lies there are not written.
-      if (offset < c_.p.shape.v_dim * static_cast<int>(sizeof(value))) {
+      if (offset < row_bytes_) {
         char const* from[ring::copies];
 #pragma unroll
         for (int i = 0; i < ring::copies; ++i) {
@@ -231,7 +232,8 @@ class sum_values_agent {
   context<Problem> const& c_;
   memory_type* memory_;
   ring ring_;
-  int lane_;
+  int const row_bytes_;
+  int const lane_;
   // Of this lane's keys of the part. A null row: the key is not there.
   char const* rows_[own_keys];
   ordered_key score_[own_keys];
