@@ -61,7 +61,7 @@ template <class Problem>
 
 inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 127) / 128 * 128;
 
-/// As many stages as leave room for two blocks also where shared memory is small.
+/// With no more shared memory than scoring takes anyway.
 template <class Problem>
 using later_sum_values = sum_values_agent<Problem, block_warps, 2>;
 
