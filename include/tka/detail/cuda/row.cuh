@@ -25,6 +25,17 @@ template <class Problem>
          most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4};
 }
 
+/// Scratch for the rows of all units, as long as they may be; one unit more, as a wave takes units
+/// that begin in it.
+template <class Problem>
+[[nodiscard]] constexpr double most_words_of_rows(plan const& p) noexcept {
+  geometry<Problem> const g{p};
+  row_layout const row = layout_of<Problem>(p, extent_of<Problem>(p, p.shape.kv_len));
+  double const units = static_cast<double>(p.shape.batch) * g.units_of_tile() *
+                       static_cast<double>(ceil_div(p.shape.q_len, g.tokens));
+  return static_cast<double>(row.words * g.selections() * g.tokens) * (units + 1.0) + 32.0;
+}
+
 /// What the agents of one launch share.
 template <class Problem>
 struct context {

@@ -79,7 +79,7 @@ struct geometry {
     head_block = smaller(heads, most);
     head_blocks = static_cast<std::int32_t>(ceil_div(heads, head_block));
     tokens = head_blocks > 1 ? 1 : larger(most / head_block, 1);
-    tokens = larger(smaller(tokens, p.schedule.query_tile), 1);
+    tokens = larger(smaller(tokens, smaller(p.schedule.query_tile, s.q_len)), 1);
   }
   [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t rows_that_fit(
       std::int32_t dim) noexcept {
@@ -139,6 +139,7 @@ template <class Problem>
 enum row_word : int {
   last_kept = 0,  ///< [2] 64 bits: order and position of the last key kept
   selected_count = 2,
+  parts_done = 3,  ///< of its list, attended
   row_state_words = 32
 };
 
@@ -161,7 +162,7 @@ struct row_extent {
   std::int32_t tiles = 0;    ///< of local keys
   std::int32_t chunks = 0;
   std::int64_t entries = 0;  ///< of a list
-  std::int32_t parts = 0;    ///< of a list
+  std::int32_t parts = 0;    ///< of a list, at least one
 };
 
 template <class Problem>
@@ -176,7 +177,9 @@ template <class Problem>
   e.entries = Problem::selects ? smaller<std::int64_t>(p.capacity, e.visible) : p.capacity;
   e.tiles = static_cast<std::int32_t>(ceil_div(local, tile_keys));
   e.chunks = Problem::selects ? static_cast<std::int32_t>(ceil_div(e.visible, chunk_keys)) : 0;
-  e.parts = Problem::attends ? static_cast<std::int32_t>(ceil_div(e.entries, part_keys)) : 0;
+  // An empty list has one part: it is where the row is finished.
+  e.parts =
+      Problem::attends ? static_cast<std::int32_t>(ceil_div(larger<std::int64_t>(e.entries, 1), part_keys)) : 0;
   return e;
 }
 

@@ -31,16 +31,19 @@ class finish_agent {
     for (std::int64_t n = s.begin + threadIdx.x / 32; n < s.end; n += block_warps) {
       item const at = c_.at(count_of::rows, n);
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
-      if (!own.exists) continue;
-      auto const block = static_cast<std::int32_t>(at.rest % blocks);
-      if constexpr (Problem::selects) {
-        if (block == 0) write_list_end(own);
-      }
-      if constexpr (Problem::attends) {
-        head_range const heads = heads_of(c_, own.scope_head, block);
-        for (std::int32_t h = 0; h < heads.count; ++h) {
-          write_head(own, heads.first + h, heads.in_selection + h);
-        }
+      if (own.exists) finish(own, static_cast<std::int32_t>(at.rest % blocks));
+    }
+  }
+
+  /// One block of a row's heads. A warp.
+  __device__ __noinline__ void finish(row<Problem> const& own, std::int32_t block) noexcept {
+    if constexpr (Problem::selects) {
+      if (block == 0) write_list_end(own);
+    }
+    if constexpr (Problem::attends) {
+      head_range const heads = heads_of(c_, own.scope_head, block);
+      for (std::int32_t h = 0; h < heads.count; ++h) {
+        write_head(own, heads.first + h, heads.in_selection + h);
       }
     }
   }
@@ -77,7 +80,7 @@ class finish_agent {
     }
   }
 
-  /// Parts in order, 32 at a time: a lane knows the sums of one.
+  /// Parts, 32 at a time: a lane knows the sums of one. Those of values are added in order.
   __device__ void write_head(row<Problem> const& own, std::int32_t head,
                              std::int32_t in_selection) const noexcept {
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
@@ -90,31 +93,40 @@ class finish_agent {
     };
     softmax_sums all{};
     for (std::int32_t first = 0; first < parts; first += 32) {
-      softmax_sums const own_part = sums_of(first + lane);
-      for (std::int32_t i = 0; i < smaller(32, parts - first); ++i) {
-        all.merge({__shfl_sync(0xffffffffu, own_part.max, i),
-                   __shfl_sync(0xffffffffu, own_part.sum, i),
-                   __shfl_sync(0xffffffffu, own_part.weighted, i)});
-      }
+      all.merge(merge_lanes(sums_of(first + lane)));
     }
     float const scale = output_scale(all, head);
     location const at = own.query(c_);
     auto* const out = c_.a.o.at(at.outer, head, at.token);
-    constexpr int own_dims = 4;  // of a lane at a time
+    constexpr int own_dims = 4;   // of a lane at a time
+    constexpr int own_parts = 4;  // divides 32
+    std::int64_t const part_pitch =
+        std::int64_t{heads_of_selection<Problem>(c_.p.shape)} * (v_dim + 4);
     for (std::int32_t from = 0; from < v_dim; from += 32 * own_dims) {
       float sum[own_dims] = {};
       for (std::int32_t first = 0; first < parts; first += 32) {
         softmax_sums const own_part = sums_of(first + lane);
         // A part without keys has sum 0, and what stands in it does not matter.
         float const own_weight = own_part.empty() ? 0.0f : expf(own_part.max - all.max);
-        for (std::int32_t i = 0; i < smaller(32, parts - first); ++i) {
-          float const weight = __shfl_sync(0xffffffffu, own_weight, i);
-          if (weight == 0.0f) continue;
-          float const* const part = own.part(c_.p, first + i, in_selection);
+        float const* part = own.part(c_.p, first, in_selection) + from + lane;
+        // Several parts at a time: their reads wait for memory together.
+        for (std::int32_t i = 0; i < smaller(32, parts - first); i += own_parts) {
+          float weight[own_parts];
+          float x[own_parts][own_dims];
 #pragma unroll
-          for (int n = 0; n < own_dims; ++n) {
-            std::int32_t const d = from + lane + 32 * n;
-            if (d < v_dim) sum[n] = __fmaf_rn(weight, part[d], sum[n]);
+          for (int j = 0; j < own_parts; ++j) {
+            weight[j] = __shfl_sync(0xffffffffu, own_weight, i + j);
+#pragma unroll
+            for (int n = 0; n < own_dims; ++n) {
+              bool const there = weight[j] != 0.0f && from + lane + 32 * n < v_dim;
+              x[j][n] = there ? part[32 * n] : 0.0f;
+            }
+            part += part_pitch;
+          }
+#pragma unroll
+          for (int j = 0; j < own_parts; ++j) {
+#pragma unroll
+            for (int n = 0; n < own_dims; ++n) sum[n] = __fmaf_rn(weight[j], x[j][n], sum[n]);
           }
         }
       }

@@ -70,6 +70,7 @@ class list_writer {
   static constexpr int warp_keys = 32 * together;
   static constexpr unsigned all_lanes = 0xffffffffu;
 
+  /// Short: the threshold decides alone, and the list stays in scratch.
   template <bool Short>
   __device__ void write_as(key_run const& run, team& blocks, list_memory& shared) noexcept {
     auto const warp = static_cast<int>(threadIdx.x / 32);
@@ -79,7 +80,7 @@ class list_writer {
     std::int32_t const begin = smaller(run.count, each * warp);
     std::int32_t const end = smaller(run.count, begin + each);
     kept_counts const own = count<Short>(run, begin, end);
-    if (threadIdx.x % 32 == 0) shared.of_warp[warp] = own;
+    if (lane() == 0) shared.of_warp[warp] = own;
     __syncthreads();
     kept_counts before{};
     kept_counts all{};
@@ -97,7 +98,16 @@ class list_writer {
     if (blocks.rank() + 1 == blocks.size() && threadIdx.x == 0) {
       state_[selected_count] = all.above + smaller(all.equal, limit_.ties);
     }
-    if (own.above + own.equal > 0) put_kept<Short>(run, begin, end, before);
+    // Of the keys that equal the threshold the first stay. One warp of a row has some of either.
+    if (own.above + own.equal == 0) return;
+    bool const all_ties = before.equal + own.equal <= limit_.ties;
+    bool const no_ties = before.equal >= limit_.ties;
+    if (Short && (all_ties || no_ties)) {
+      std::uint32_t const slot = before.above + smaller(before.equal, limit_.ties);
+      put_from(run, begin, end, all_ties ? limit_.key : limit_.key + 1, slot);
+    } else {
+      put_kept<Short>(run, begin, end, before);
+    }
     if constexpr (!Short) note_last();
   }
 
@@ -106,106 +116,77 @@ class list_writer {
     sum.equal += n.equal;
   }
 
-  /// Bit j stands for key j of a lane.
-  struct kept_bits {
-    unsigned above = 0;
-    unsigned equal = 0;
-  };
-
-  /// Of keys [i, end) at most four, where i is a multiple of four.
-  template <bool Short>
-  [[nodiscard]] __device__ kept_bits judge(key_run const& run, std::int32_t i, std::int32_t end,
-                                           ordered_key (&key)[together]) const noexcept {
-    kept_bits bits{};
-    if (i >= end) return bits;
-    int4 const four = *reinterpret_cast<int4 const*>(run.keys + i);
-    key[0] = four.x;
-    key[1] = four.y;
-    key[2] = four.z;
-    key[3] = four.w;
+  /// Keys i, i + 32, ... below `end`; those behind it are below all.
+  __device__ static void load(key_run const& run, std::int32_t i, std::int32_t end,
+                              ordered_key (&key)[together]) noexcept {
 #pragma unroll
     for (int j = 0; j < together; ++j) {
-      if (j > 0 && i + j >= end) key[j] = key_of_nothing;
-      kept const k = rules_.template judge<Short>(limit_, run.first + i + j, key[j]);
-      bits.above |= k == kept::surely ? 1u << j : 0u;
-      bits.equal |= k == kept::tie ? 1u << j : 0u;
+      key[j] = i + 32 * j < end ? run.keys[i + 32 * j] : key_of_nothing;
     }
-    return bits;
   }
 
-  /// `count` and `put_kept` look at [begin, end) with a warp.
+  /// `count` and `put_...` look at [begin, end) with a warp.
   template <bool Short>
   [[nodiscard]] __device__ kept_counts count(key_run const& run, std::int32_t begin,
                                              std::int32_t end) const noexcept {
     kept_counts n{};
 #pragma unroll 1
-    for (std::int32_t i = begin + lane() * together; i < end; i += warp_keys) {
+    for (std::int32_t i = begin + lane(); i < end; i += warp_keys) {
       ordered_key key[together];
-      kept_bits const bits = judge<Short>(run, i, end, key);
-      n.above += __popc(bits.above);
-      n.equal += __popc(bits.equal);
+      load(run, i, end, key);
+#pragma unroll
+      for (int j = 0; j < together; ++j) {
+        kept const k = rules_.template judge<Short>(limit_, run.first + i + 32 * j, key[j]);
+        n.above += k == kept::surely ? 1 : 0;
+        n.equal += k == kept::tie ? 1 : 0;
+      }
     }
     return {__reduce_add_sync(all_lanes, n.above), __reduce_add_sync(all_lanes, n.equal)};
   }
 
-  template <bool Short>
-  __device__ void put_kept(key_run const& run, std::int32_t begin, std::int32_t end,
-                           kept_counts const& before) noexcept {
-    // Of the keys that equal the threshold the first stay.
-    std::uint32_t ties = limit_.ties - smaller(before.equal, limit_.ties);
-    std::uint32_t slot = before.above + limit_.ties - ties;
+  /// All keys from `least` on, the first to `slot`.
+  __device__ void put_from(key_run const& run, std::int32_t begin, std::int32_t end,
+                           ordered_key least, std::uint32_t slot) noexcept {
+    unsigned const lower = (1u << lane()) - 1;
 #pragma unroll 1
     for (std::int32_t first = begin; first < end; first += warp_keys) {
-      std::int32_t const i = first + lane() * together;
       ordered_key key[together];
-      kept_bits bits = judge<Short>(run, i, end, key);
-      if (ties > 0 && __any_sync(all_lanes, bits.equal != 0)) {
-        warp_prefix const equal{__popc(bits.equal)};
-        bits.above |= first_bits(bits.equal, ties - smaller(ties, equal.before()));
-        ties -= smaller(ties, equal.all());
-      }
-      warp_prefix const kept_here{__popc(bits.above)};
-      if (kept_here.all() == 0) continue;
-      std::uint32_t at = slot + kept_here.before();
+      load(run, first + lane(), end, key);
 #pragma unroll
       for (int j = 0; j < together; ++j) {
-        if ((bits.above >> j & 1u) != 0) put<Short>(at++, run.first + i + j, key[j]);
+        bool const stays = key[j] >= least;
+        unsigned const kept_here = __ballot_sync(all_lanes, stays);
+        if (stays) {
+          put<true>(slot + __popc(kept_here & lower), run.first + first + lane() + 32 * j, key[j]);
+        }
+        slot += __popc(kept_here);
       }
-      slot += kept_here.all();
     }
   }
 
-  /// Sums over a warp of numbers up to 7, bit by bit.
-  class warp_prefix {
-   public:
-    __device__ explicit warp_prefix(int n) noexcept
-        : bit_{__ballot_sync(all_lanes, (n & 1) != 0), __ballot_sync(all_lanes, (n & 2) != 0),
-               __ballot_sync(all_lanes, (n & 4) != 0)} {}
-    [[nodiscard]] __device__ std::uint32_t all() const noexcept { return sum(all_lanes); }
-    /// Over earlier lanes.
-    [[nodiscard]] __device__ std::uint32_t before() const noexcept {
-      return sum((1u << lane()) - 1);
+  template <bool Short>
+  __device__ void put_kept(key_run const& run, std::int32_t begin, std::int32_t end,
+                           kept_counts before) noexcept {
+    unsigned const lower = (1u << lane()) - 1;
+#pragma unroll 1
+    for (std::int32_t first = begin; first < end; first += 32) {
+      std::int32_t const i = first + lane();
+      ordered_key const key = i < end ? run.keys[i] : key_of_nothing;
+      kept const k = rules_.template judge<Short>(limit_, run.first + i, key);
+      unsigned const above = __ballot_sync(all_lanes, k == kept::surely);
+      unsigned const equal = __ballot_sync(all_lanes, k == kept::tie);
+      std::uint32_t const tie = before.equal + __popc(equal & lower);
+      if (k == kept::surely || (k == kept::tie && tie < limit_.ties)) {
+        put<Short>(before.above + __popc(above & lower) + smaller(tie, limit_.ties), run.first + i,
+                   key);
+      }
+      before.above += __popc(above);
+      before.equal += __popc(equal);
     }
-
-   private:
-    [[nodiscard]] __device__ std::uint32_t sum(unsigned lanes) const noexcept {
-      return static_cast<std::uint32_t>(__popc(bit_[0] & lanes) + 2 * __popc(bit_[1] & lanes) +
-                                        4 * __popc(bit_[2] & lanes));
-    }
-    unsigned bit_[3];
-  };
+  }
 
   [[nodiscard]] __device__ static int lane() noexcept {
     return static_cast<int>(threadIdx.x % 32);
-  }
-  /// The lowest `n` bits of those set.
-  [[nodiscard]] __device__ static unsigned first_bits(unsigned bits, std::uint32_t n) noexcept {
-    unsigned first = 0;
-    for (; bits != 0 && n > 0; --n) {
-      first |= bits & (0u - bits);
-      bits &= bits - 1;
-    }
-    return first;
   }
 
   template <bool Short>

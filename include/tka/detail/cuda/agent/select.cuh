@@ -51,13 +51,18 @@ class select_agent {
         kept_(reinterpret_cast<ordered_key*>(memory + keys_at)),
         room_((bytes - keys_at) / 4) {}
 
-  __device__ void run() noexcept {
+  /// `ready()` is called once, before the first access to what earlier stages leave for rows.
+  template <class Ready>
+  __device__ void run(Ready&& ready) noexcept {
     run_of_rows rows = own_rows();
+    bool begun = false;
 #pragma unroll 1
     for (int turn = 0; turn < 2; ++turn) {
 #pragma unroll 1
       for (std::int64_t n = rows.begin; n < rows.end; n += block_warps) {
         look_up(rows, n + threadIdx.x / 32);
+        if (!begun) ready();
+        begun = true;
         __syncthreads();
         auto const count = static_cast<int>(smaller<std::int64_t>(block_warps, rows.end - n));
 #pragma unroll 1
@@ -69,6 +74,7 @@ class select_agent {
       }
       rows = team_rows();
     }
+    if (!begun) ready();
   }
 
  private:
@@ -142,6 +148,7 @@ class select_agent {
     __syncthreads();  // the last row is done with its memory
     if (blocks.rank() == 0 && threadIdx.x == 0) {
       *reinterpret_cast<std::uint64_t*>(own.state() + last_kept) = ~std::uint64_t{0};
+      own.state()[parts_done] = 0;
     }
     threshold limit{key_of_minus_infinity, 0};
     if (!rules.keeps_all()) {
@@ -247,25 +254,41 @@ class select_agent {
   template <class Load>
   __device__ void count(int digit, digit_state const& known, std::int32_t keys,
                         Load&& load) noexcept {
-    int const shift = shift_of(digit);
-    // What a key has above the least that shares the digits known.
-    std::uint32_t const least = digit == 0 ? 0u : known.prefix << shift_of(digit - 1);
-    std::uint32_t const most = digit == 0 ? ~0u : (1u << shift_of(digit - 1)) - 1;
     std::uint32_t const histogram = shared_address(memory_->histogram);
-    auto const look = [&](ordered_key key) {
-      std::uint32_t const rest = radix_bits(key) - least;
-      if (rest <= most) count_shared(histogram + (rest >> shift) * 4);
-    };
+    if (digit == 0) {
+      each_four(keys, load, [&](int4 const& k) {
+        constexpr int shift = shift_of(0);
+        ordered_key const four[4] = {k.x, k.y, k.z, k.w};
+#pragma unroll
+        for (int j = 0; j < 4; ++j) count_shared(histogram + (radix_bits(four[j]) >> shift) * 4);
+      });
+    } else {
+      int const shift = shift_of(digit);
+      // What a key has above the least that shares the digits known.
+      std::uint32_t const least = known.prefix << shift_of(digit - 1) ^ 0x80000000u;
+      std::uint32_t const most = (1u << shift_of(digit - 1)) - 1;
+      each_four(keys, load, [&](int4 const& k) {
+        auto const above = [least](ordered_key key) {
+          return static_cast<std::uint32_t>(key) - least;
+        };
+        std::uint32_t const rest[4] = {above(k.x), above(k.y), above(k.z), above(k.w)};
+        if (smaller(smaller(rest[0], rest[1]), smaller(rest[2], rest[3])) > most) return;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          if (rest[j] <= most) count_shared(histogram + (rest[j] >> shift) * 4);
+        }
+      });
+    }
+    __syncthreads();
+  }
+
+  template <class Load, class Use>
+  __device__ static void each_four(std::int32_t keys, Load&& load, Use&& use) noexcept {
 #pragma unroll 2
     for (std::int32_t i = 4 * static_cast<std::int32_t>(threadIdx.x); i < keys;
          i += 4 * block_threads) {
-      int4 const k = load(i);
-      look(k.x);
-      look(k.y);
-      look(k.z);
-      look(k.w);
+      use(load(i));
     }
-    __syncthreads();
   }
 
   /// Adds this block's histogram to the team's and waits for the others. By then all are done with

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
@@ -32,7 +33,7 @@ inline constexpr bool sums_values_alone =
     sizeof(typename Problem::precision::value_type) == 2;
 
 /// Warps work alone: each has a ring of its own and takes neighbouring parts, and no barrier of the
-/// block is met. Results are those of `attend_agent` to the bit: the same products in the same
+/// block is met. The warp that comes last to a row finishes it. Results are those of `attend_agent` to the bit: the same products in the same
 /// order.
 template <class Problem, int Warps, int Stages>
 class sum_values_agent {
@@ -65,27 +66,48 @@ class sum_values_agent {
         row_bytes_(c.p.shape.v_dim * static_cast<int>(sizeof(value))),
         lane_(static_cast<int>(threadIdx.x % 32)) {}
 
-  __device__ void run() noexcept {
+  /// `ready()` is called once, before the first access to what earlier stages leave for rows.
+  template <class Ready>
+  __device__ void run(Ready&& ready) noexcept {
     share const s = c_.shares[count_of::attends];
     std::int64_t const all = s.end - s.begin;
     auto const warp = static_cast<std::int64_t>(threadIdx.x / 32);
+    std::int64_t const begin = s.begin + all * warp / Warps;
     std::int64_t const end = s.begin + all * (warp + 1) / Warps;
-    for (std::int64_t n = s.begin + all * warp / Warps; n < end;) {
+    if (begin >= end) ready();
+    for (std::int64_t n = begin; n < end;) {
       item const at = c_.at(count_of::attends, n);
       std::int32_t const parts = c_.table.entries[at.b].extent.parts;
       auto const part = static_cast<std::int32_t>(at.rest % parts);
       auto const count = static_cast<std::int32_t>(smaller<std::int64_t>(parts - part, end - n));
-      n += count;
       row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / parts)};
+      if (n == begin) ready();
+      n += count;
       if (!own.exists) continue;
       std::int32_t const entries = own.entries();
       for (std::int32_t i = part; i < part + count && i * part_keys < entries; ++i) {
         sum_part(own, i, smaller(part_keys, entries - i * part_keys));
       }
+      if (count_parts(own, count) == parts) finish_agent<Problem>{c_}.finish(own, 0);
     }
   }
 
  private:
+  /// Of a row's parts, how many are done, with `count` more. Who is told of all of them may read
+  /// them.
+  [[nodiscard]] __device__ std::int32_t count_parts(row<Problem> const& own,
+                                                    std::int32_t count) const noexcept {
+    __threadfence();
+    __syncwarp();
+    std::uint32_t before = 0;
+    if (lane_ == 0) {
+      before = atomicAdd(own.state() + parts_done, static_cast<std::uint32_t>(count));
+    }
+    before = __shfl_sync(0xffffffffu, before, 0);
+    __threadfence();
+    return static_cast<std::int32_t>(before) + count;
+  }
+
   /// The first `keys` keys of a part, at least one.
   __device__ void sum_part(row<Problem> const& own, std::int32_t part, std::int32_t keys) noexcept {
     find(own, part * part_keys, keys);

@@ -129,10 +129,7 @@ class engine {
     geometry<Problem> const g{p};
     std::int64_t const row = layout_of<Problem>(p, extent_of<Problem>(p, p.shape.kv_len)).words;
     std::int64_t const smallest_unit = row * g.selections();
-    std::int64_t const unit = smallest_unit * g.tokens;
-    double const units = static_cast<double>(p.shape.batch) * g.units_of_tile() *
-                         static_cast<double>(ceil_div(p.shape.q_len, g.tokens));
-    double const all = static_cast<double>(unit) * (units + 1.0) + 32.0;
+    double const all = most_words_of_rows<Problem>(p);
     std::int64_t const before = words_before_rows<Problem>(p);
     auto const limit = static_cast<double>(p.options.scratch_limit / 4) - static_cast<double>(before);
     auto words = static_cast<std::int64_t>(all < limit ? all : limit);

@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/kernel/attention_kernel.cuh>
+#include <tka/detail/cuda/kernel/launch_order.cuh>
 #include <tka/detail/cuda/kernel/stage_kernels.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/unit.cuh>
@@ -46,6 +47,7 @@ class launches {
       if (!keeps_raw<Problem>(l_.p.options)) {
         done = run_stages();
         l_.first_wave = 1;
+        if (one_wave()) return done ? status::ok : status::launch_failed;
       }
     }
     done =
@@ -63,6 +65,12 @@ class launches {
   /// Blocks of a stage; those of `attention_kernel` fill the device two a multiprocessor.
   [[nodiscard]] int blocks(int resident) const noexcept {
     return larger(1, l_.p.schedule.workers * resident / blocks_per_multiprocessor);
+  }
+
+  /// Whatever the lengths are, scratch holds all rows at once.
+  [[nodiscard]] bool one_wave() const noexcept {
+    std::int64_t const words = l_.scratch_words - words_before_rows<Problem>(l_.p);
+    return most_words_of_rows<Problem>(l_.p) <= static_cast<double>(words);
   }
 
   [[nodiscard]] bool score() noexcept {
@@ -90,50 +98,62 @@ class launches {
     done = done && launch(select_kernel<Problem>, p.select_bytes, blocks(select_blocks),
                           grid::cooperative);
     if constexpr (sums_values_alone<Problem>) {
-      done = done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,
+      // It also finishes rows.
+      return done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,
                             blocks(warps_blocks), grid::independent, warps_threads);
-    } else if constexpr (Problem::attends) {
-      using agent = attend_agent<Problem>;
-      done = done && launch(attend_kernel<Problem>,
-                            shares_bytes + agent::bytes(agent::stages_of(l_.stages)),
-                            blocks(agent::resident_blocks), grid::independent);
+    } else {
+      if constexpr (Problem::attends) {
+        using agent = attend_agent<Problem>;
+        done = done && launch(attend_kernel<Problem>,
+                              shares_bytes + agent::bytes(agent::stages_of(l_.stages)),
+                              blocks(agent::resident_blocks), grid::independent);
+      }
+      return done &&
+             launch(finish_kernel<Problem>, shares_bytes, blocks(finish_blocks), grid::independent);
     }
-    return done &&
-           launch(finish_kernel<Problem>, shares_bytes, blocks(finish_blocks), grid::independent);
   }
 
   [[nodiscard]] bool launch(void (*kernel)(launch_arguments<Problem>), int bytes, int blocks,
                             grid kind, int threads = block_threads) noexcept {
     auto const* const function = reinterpret_cast<void const*>(kernel);
-    if (!allow_shared(function, bytes)) return false;
-    cudaLaunchAttribute cooperative{};
-    cooperative.id = cudaLaunchAttributeCooperative;
-    cooperative.val.cooperative = 1;
+    cudaFuncAttributes now{};
+    if (cudaFuncGetAttributes(&now, function) != cudaSuccess) return false;
+    if (!allow_shared(function, now, bytes)) return false;
+    cudaLaunchAttribute attributes[2] = {};
+    unsigned count = 0;
+    if (kind == grid::cooperative) {
+      attributes[count].id = cudaLaunchAttributeCooperative;
+      attributes[count++].val.cooperative = 1;
+    }
+    if (follows_ && now.ptxVersion >= ordered_launch_version TKA_TRY) {
+      attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+    }
+    follows_ = true;
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(blocks));
     config.blockDim = dim3(static_cast<unsigned>(threads));
     config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
     config.stream = stream_;
-    config.attrs = &cooperative;
-    config.numAttrs = kind == grid::cooperative ? 1 : 0;
+    config.attrs = attributes;
+    config.numAttrs = count;
     void* arguments[] = {&l_};
     return cudaLaunchKernelExC(&config, function, arguments) == cudaSuccess;
   }
 
   /// More than 48 KB must be asked for, once a kernel and device. Asking clears an error that the
   /// host has pending (the only call here that does), so it is not done again.
-  [[nodiscard]] static bool allow_shared(void const* function, int bytes) noexcept {
+  [[nodiscard]] static bool allow_shared(void const* function, cudaFuncAttributes const& now,
+                                         int bytes) noexcept {
     constexpr int without_asking = 48 * 1024;
-    if (bytes <= without_asking) return true;
-    cudaFuncAttributes now{};
-    if (cudaFuncGetAttributes(&now, function) != cudaSuccess) return false;
-    if (now.maxDynamicSharedSizeBytes >= bytes) return true;
+    if (bytes <= without_asking || now.maxDynamicSharedSizeBytes >= bytes) return true;
     return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) ==
            cudaSuccess;
   }
 
   launch_arguments<Problem> l_;
   cudaStream_t stream_;
+  bool follows_ = false;  ///< a kernel of this run
 };
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

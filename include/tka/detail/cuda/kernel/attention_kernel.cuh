@@ -17,6 +17,7 @@
 #include <tka/detail/cuda/agent/select.cuh>
 #include <tka/detail/cuda/agent/sum_values.cuh>
 #include <tka/detail/cuda/agent/take_list.cuh>
+#include <tka/detail/cuda/kernel/launch_order.cuh>
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
@@ -115,7 +116,7 @@ __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
     bucket_agent<Problem>{c}.run();
     barrier();
   }
-  select_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run();
+  select_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run([] {});
   barrier();
 }
 
@@ -128,6 +129,7 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
   auto& shares = *reinterpret_cast<wave_shares*>(all_shared);
   char* const shared = all_shared + shares_bytes;
   auto const barrier = [] { cooperative_groups::this_grid().sync(); };
+  follow_earlier_kernels();
   context<Problem> c = context_of(l, shares);
   if (l.first_wave == 0) {
     if (blockIdx.x == 0) prepare_agent<Problem>{l.p, l.a, c.table, pool_words(l)}.run();
@@ -147,14 +149,16 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
     }
     if constexpr (Problem::attends) {
       if constexpr (sums_values_alone<Problem>) {
-        later_sum_values<Problem>{c, shared}.run();
+        later_sum_values<Problem>{c, shared}.run([] {});
       } else {
         attend_agent<Problem>{c, shared, l.stages}.run();
       }
       barrier();
     }
-    finish_agent<Problem>{c}.run();
-    barrier();
+    if constexpr (!sums_values_alone<Problem>) {
+      finish_agent<Problem>{c}.run();
+      barrier();
+    }
   }
 }
 

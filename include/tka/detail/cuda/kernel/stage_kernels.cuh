@@ -16,6 +16,7 @@
 #include <tka/detail/cuda/agent/select.cuh>
 #include <tka/detail/cuda/agent/sum_values.cuh>
 #include <tka/detail/cuda/kernel/attention_kernel.cuh>
+#include <tka/detail/cuda/kernel/launch_order.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 
@@ -40,6 +41,7 @@ using sum_values = sum_values_agent<Problem, warps_threads / 32, warps_stages>;
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, 1)
     prepare_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  follow_earlier_kernels();
   schedule_table const table{l.scratch, l.p.shape.batch};
   prepare_agent<Problem>{l.p, l.a, table, pool_words(l)}.run();
 }
@@ -57,6 +59,7 @@ template <class Problem>
 __global__ void __launch_bounds__(warps_threads, warps_blocks)
     scan_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
@@ -68,6 +71,7 @@ template <class Problem, int Rows>
 __global__ void __launch_bounds__(block_threads, score_blocks<Rows>)
     score_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
@@ -83,13 +87,15 @@ __global__ void __launch_bounds__(block_threads, select_blocks)
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
-  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run();
+  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run(
+      [] { follow_earlier_kernels(); });
 }
 
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, attend_agent<Problem>::resident_blocks)
     attend_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
@@ -104,13 +110,14 @@ __global__ void __launch_bounds__(warps_threads, warps_blocks)
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
-  sum_values<Problem>{c, memory.rest}.run();
+  sum_values<Problem>{c, memory.rest}.run([] { follow_earlier_kernels(); });
 }
 
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, finish_blocks)
     finish_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);

@@ -123,4 +123,14 @@ __device__ inline void exponentials(float (&x)[4], float max, float& sum,
   return factor;
 }
 
+/// The sums over all that the lanes have. All lanes get them.
+[[nodiscard]] __device__ inline softmax_sums merge_lanes(softmax_sums own) noexcept {
+  softmax_sums all{};
+  all.max = warp_max(own.empty() ? minus_infinity() : own.max);
+  if (!own.empty()) own.refer_to(all.max);
+  all.sum = warp_sum(own.sum);
+  all.weighted = warp_sum(own.weighted);
+  return all;
+}
+
 }  // namespace tka::inline TKA_ABI::detail::cuda
