@@ -18,11 +18,16 @@
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
-/// Scratch before that for rows: the schedule, then the teams.
+template <class Problem>
+struct row_job;
+inline constexpr std::int64_t job_words = 32;
+
+/// Scratch before that for rows: the schedule, the teams, the jobs.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t words_before_rows(plan const& p) noexcept {
   return schedule_table::words(p.shape.batch) +
-         most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4};
+         most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4} +
+         2 * most_jobs<Problem>(p) * job_words;
 }
 
 /// Scratch for the rows of all units, as long as they may be; one unit more, as a wave takes units
@@ -44,10 +49,17 @@ struct context {
   geometry<Problem> g;
   schedule_table table;
   team_memory* teams;
+  std::uint32_t* described;   ///< jobs of the first wave
   std::uint32_t* pool;        ///< scratch for rows
   wave_shares const& shares;  ///< in shared memory
   wave now;
 
+  /// Jobs that are ready, of rows or of long rows.
+  [[nodiscard]] __device__ row_job<Problem>* jobs(count_of kind) const noexcept {
+    static_assert(sizeof(row_job<Problem>) <= 4 * job_words);
+    return reinterpret_cast<row_job<Problem>*>(described) +
+           (kind == count_of::rows ? 0 : most_jobs<Problem>(p));
+  }
   /// Item n of this block's share of a kind.
   [[nodiscard]] __device__ item at(count_of kind, std::int64_t n) const noexcept {
     share const& s = shares[kind];

@@ -145,24 +145,33 @@ struct wave_shares {
 
   __device__ void find(schedule_table const& t, wave const& w) noexcept {
     __syncthreads();  // the last wave is done with them
-    find_each(t, [&](count_of kind) {
+    find_each<true>(t, [&](count_of kind) {
       std::int64_t const from = items_before(t, kind, w.first_unit);
       return share{0, 0, from, items_before(t, kind, w.last_unit) - from, {}};
     });
   }
   /// The same for the first wave, whose totals the schedule holds.
   __device__ void find_first(schedule_table const& t) noexcept {
-    find_each(t, [&](count_of kind) {
-      return share{0, 0, 0, t.first_wave[static_cast<int>(kind)], {}};
-    });
+    find_each<true>(t, first_wave{t});
+  }
+  /// The same without the items.
+  __device__ void find_totals(schedule_table const& t) noexcept {
+    find_each<false>(t, first_wave{t});
   }
   [[nodiscard]] __device__ share const& operator[](count_of kind) const noexcept {
     return of[static_cast<int>(kind)];
   }
 
  private:
+  struct first_wave {
+    schedule_table const& t;
+    [[nodiscard]] __device__ share operator()(count_of kind) const noexcept {
+      return {0, 0, 0, t.first_wave[static_cast<int>(kind)], {}};
+    }
+  };
+
   /// `wave_of(kind)`: where the items of the wave begin, and how many there are.
-  template <class WaveOf>
+  template <bool Items, class WaveOf>
   __device__ void find_each(schedule_table const& t, WaveOf&& wave_of) noexcept {
     auto const blocks = std::int64_t{gridDim.x};
     for (auto k = static_cast<int>(threadIdx.x / 32); k < item_kinds;
@@ -171,7 +180,7 @@ struct wave_shares {
       share s = wave_of(kind);
       s.begin = s.from + s.all * blockIdx.x / blocks;
       s.end = s.from + s.all * (blockIdx.x + 1) / blocks;
-      if (s.begin < s.end) s.first = find_item(t, kind, s.begin);
+      if (Items && s.begin < s.end) s.first = find_item(t, kind, s.begin);
       if (threadIdx.x % 32 == 0) of[k] = s;
     }
     __syncthreads();

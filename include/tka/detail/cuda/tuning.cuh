@@ -45,6 +45,8 @@ inline constexpr int chunk_keys = 4096;
 /// Longest row that one block selects on its own, where there are rows for all blocks or not.
 inline constexpr int most_keys_of_a_block = 8192;
 inline constexpr int least_keys_of_a_block = 2048;
+/// Rows that are looked up before they are selected, at most.
+inline constexpr int most_ready_jobs = 4096;
 /// Blocks that select one row together, at most.
 inline constexpr int most_team = 64;
 /// Query heads with one selection that are attended together.

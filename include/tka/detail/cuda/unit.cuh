@@ -211,6 +211,16 @@ template <class Problem>
   return r;
 }
 
+/// Rows of each kind whose jobs may be ready before they are selected.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t most_jobs(plan const& p) noexcept {
+  shape const& s = p.shape;
+  if (!Problem::selects) return 0;
+  std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(s) : 1;
+  return smaller<std::int64_t>(most_ready_jobs,
+                               std::int64_t{s.batch} * s.q_len * p.scope_heads * blocks);
+}
+
 /// Teams of blocks that may select long rows at once.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t most_teams(plan const& p) noexcept {

@@ -65,16 +65,15 @@ class unit_scan {
     return first >= all_from_ && first + keys <= all_to_;
   }
 
+  /// Whether any token of the unit sees some of a tile.
+  [[nodiscard]] __device__ bool sees(std::int32_t tile) const noexcept {
+    std::int64_t const first = std::int64_t{tile} * tile_keys;
+    return first < seen_.end && (first < seen_.sinks_end || first + tile_keys > seen_.main_begin);
+  }
   /// The first tile of [t, to) that any token of the unit sees, or `to`.
   [[nodiscard]] __device__ std::int32_t next_tile(std::int32_t t, std::int32_t to) const noexcept {
-    while (t < to) {
-      std::int64_t const first = std::int64_t{t} * tile_keys;
-      if (first < seen_.end && (first < seen_.sinks_end || first + tile_keys > seen_.main_begin)) {
-        return t;
-      }
-      ++t;
-    }
-    return to;
+    while (t < to && !sees(t)) ++t;
+    return t < to ? t : to;
   }
 
   [[nodiscard]] __device__ location locate(std::int32_t local) const noexcept {

@@ -36,7 +36,8 @@ class launches {
            static_cast<std::uint32_t*>(w.scratch),
            static_cast<std::int64_t>(p.scratch_bytes / 4),
            p.schedule.stages,
-           0},
+           0,
+           false},
         stream_(stream) {}
 
   /// The stages of the first wave as kernels of their own, then one kernel for all other waves,
@@ -78,6 +79,7 @@ class launches {
     int const stages = Problem::by_given ? 0 : l_.stages;
     if constexpr (scans<Problem>) {
       if (may_scan<Problem>(p)) {
+        l_.described = true;
         return launch(scan_kernel<Problem>, shares_bytes + scan<Problem>::bytes(p.shape.qk_dim),
                       blocks(warps_blocks), grid::independent, warps_threads);
       }
@@ -125,7 +127,7 @@ class launches {
       attributes[count].id = cudaLaunchAttributeCooperative;
       attributes[count++].val.cooperative = 1;
     }
-    if (follows_ && now.ptxVersion >= ordered_launch_version TKA_TRY) {
+    if (follows_ && now.ptxVersion >= ordered_launch_version) {
       attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
       attributes[count++].val.programmaticStreamSerializationAllowed = 1;
     }

@@ -64,6 +64,9 @@ __global__ void __launch_bounds__(warps_threads, warps_blocks)
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
   clear_teams(c);
+  // The last warps begin with that; the others take more of the keys.
+  constexpr int warps = warps_threads / 32;
+  describe_rows(c, warps - 1 - static_cast<int>(threadIdx.x / 32), warps);
   scan<Problem>{c, memory.rest}.run();
 }
 
@@ -86,8 +89,8 @@ __global__ void __launch_bounds__(block_threads, select_blocks)
   extern __shared__ __align__(128) char shared[];
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first(c.table);
-  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run(
+  memory.shares.find_totals(c.table);
+  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes, l.described}.run(
       [] { follow_earlier_kernels(); });
 }
 
