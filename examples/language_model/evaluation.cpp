@@ -6,6 +6,7 @@
 
 #include "evaluation.hpp"
 
+#include "methods.hpp"
 #include "progress.hpp"
 #include "sequence.hpp"
 
@@ -22,18 +23,19 @@
 namespace language_model {
 namespace {
 
-using method_pointer = std::unique_ptr<attention_method<half_cache>>;
+using method_pointer = std::unique_ptr<attention_method>;
 
-template <class Selection>
-experiment by_selection(std::string name, int percent, tka::options const& options) {
-  return {std::move(name), percent, [options](tka::shape const& s) -> method_pointer {
-            return std::make_unique<selected_attention<Selection, half_cache>>(s, options);
-          }};
+experiment by_selection(std::string name, int percent, key_choice choice,
+                        attention_options const& options) {
+  return {std::move(name), percent,
+          [choice, options](attention_backend const& backend, attention_shape const& s)
+              -> method_pointer { return backend.make_call(choice, s, options); }};
 }
 
-experiment by_recency(std::string name, int percent, tka::budget budget) {
-  return {std::move(name), percent, [budget](tka::shape const& s) -> method_pointer {
-            return std::make_unique<recent_attention<half_cache>>(s, budget);
+experiment by_recency(std::string name, int percent, key_budget budget) {
+  return {std::move(name), percent,
+          [budget](attention_backend const& backend, attention_shape const& s) -> method_pointer {
+            return std::make_unique<recent_attention>(backend, s, budget);
           }};
 }
 
@@ -54,19 +56,21 @@ struct share {
 
 class window_reader {
  public:
-  window_reader(model const& m, std::span<std::uint8_t const> window, evaluation_options const& o)
+  window_reader(model const& m, attention_backend const& backend,
+                std::span<std::uint8_t const> window, evaluation_options const& o)
       : model_(m),
+        backend_(backend),
         window_(window),
         alone_(o.alone),
         prefix_(window.size() - 1 - static_cast<std::size_t>(o.scored)),
-        sequence_(m) {
-    (void)prefill(sequence_, m.shape(), window.first(prefix_));
+        sequence_(m, backend) {
+    (void)prefill(sequence_, m.shape(), backend, window.first(prefix_));
   }
 
   [[nodiscard]] share run(experiment const& e) {
-    tka::shape const one = attention_shape(model_.shape(), 1);
-    method_pointer const method = e.make(one);
-    measured_attention<half_cache> measured(one, *method);
+    attention_shape const one = shape_of(model_.shape(), 1);
+    method_pointer const method = e.make(backend_, one);
+    measured_attention measured(backend_, one, *method);
     share s;
     sequence_.truncate(static_cast<std::int32_t>(prefix_));
     for (std::size_t at = prefix_; at + 1 < window_.size();) {
@@ -86,7 +90,7 @@ class window_reader {
  private:
   void read_together(std::size_t at, std::size_t count, experiment const& e, share& s) {
     method_pointer const method =
-        e.make(attention_shape(model_.shape(), static_cast<std::int32_t>(count)));
+        e.make(backend_, shape_of(model_.shape(), static_cast<std::int32_t>(count)));
     columns const logits = model_.logits(sequence_.read(window_.subspan(at, count), *method));
     for (std::size_t i = 0; i < count; ++i) {
       s.bits += bits_of(logits.col(static_cast<Eigen::Index>(i)), window_[at + i + 1]);
@@ -94,8 +98,7 @@ class window_reader {
   }
 
   /// One token by itself, timed; what measures its attention is not.
-  void decode(std::size_t at, attention_method<half_cache>& method,
-              measured_attention<half_cache>* measured, share& s) {
+  void decode(std::size_t at, attention_method& method, measured_attention* measured, share& s) {
     using clock = std::chrono::steady_clock;
     auto const start = clock::now();
     clock::duration measuring{};
@@ -113,10 +116,11 @@ class window_reader {
   }
 
   model const& model_;
+  attention_backend const& backend_;
   std::span<std::uint8_t const> window_;
   bool alone_;
   std::size_t prefix_;
-  sequence<half_cache> sequence_;
+  sequence sequence_;
 };
 
 /// Some windows of `count`, the first and the last among them.
@@ -152,32 +156,34 @@ result combined(experiment const& e, std::vector<share>& shares, int scored) {
 
 std::vector<experiment> experiments() {
   std::vector<experiment> rows;
-  rows.push_back(by_selection<tka::exact_radix>(names::dense, 0, {.budget = tka::ratio(1, 1)}));
-  rows.push_back(by_recency(names::dense_512, 0, tka::top_k(512)));
+  rows.push_back(by_selection(names::dense, 0, key_choice::exact_radix, {all_keys}));
+  rows.push_back(by_recency(names::dense_512, 0, {.keys = 512}));
   constexpr int percents[] = {1, 2, 5, 10, 25};
   for (int const p : percents) {
-    rows.push_back(by_selection<tka::exact_radix>(names::exact, p, {.budget = tka::ratio(p, 100)}));
+    rows.push_back(
+        by_selection(names::exact, p, key_choice::exact_radix, {.budget = {.percent = p}}));
   }
   for (float const target : {0.99f, 0.9f}) {
     for (int const p : percents) {
-      rows.push_back(by_selection<tka::bucketed>(
-          target == 0.9f ? "bucketed, 0.9" : "bucketed, 0.99", p,
-          {.budget = tka::ratio(p, 100), .bucketing = {.recall_target = target}}));
+      rows.push_back(by_selection(target == 0.9f ? "bucketed, 0.9" : "bucketed, 0.99", p,
+                                  key_choice::bucketed,
+                                  {.budget = {.percent = p}, .recall_target = target}));
     }
   }
-  for (int const p : percents) rows.push_back(by_recency(names::recent, p, tka::ratio(p, 100)));
+  for (int const p : percents) rows.push_back(by_recency(names::recent, p, {.percent = p}));
   for (int const p : percents) {
-    rows.push_back({names::random, p, [p](tka::shape const& s) -> method_pointer {
-                      auto const seed = static_cast<std::uint64_t>(1000 * p + s.q_len);
-                      return std::make_unique<random_attention<half_cache>>(s, tka::ratio(p, 100),
-                                                                            seed);
-                    }});
+    rows.push_back(
+        {names::random, p,
+         [p](attention_backend const& backend, attention_shape const& s) -> method_pointer {
+           auto const seed = static_cast<std::uint64_t>(1000 * p + s.q_len);
+           return std::make_unique<random_attention>(backend, s, key_budget{.percent = p}, seed);
+         }});
   }
   return rows;
 }
 
-evaluation evaluate(model const& m, std::span<std::uint8_t const> text,
-                    evaluation_options const& options) {
+evaluation evaluate(model const& m, attention_backend const& backend,
+                    std::span<std::uint8_t const> text, evaluation_options const& options) {
   auto const start = std::chrono::steady_clock::now();
   int const length = m.shape().context;
   int const available = static_cast<int>(text.size()) / length;
@@ -201,7 +207,8 @@ evaluation evaluate(model const& m, std::span<std::uint8_t const> text,
     try {
       for (std::size_t w = next++; w < windows; w = next++) {
         auto const at = static_cast<std::size_t>(all.windows[w]) * static_cast<std::size_t>(length);
-        window_reader reader(m, text.subspan(at, static_cast<std::size_t>(length)), options);
+        window_reader reader(m, backend, text.subspan(at, static_cast<std::size_t>(length)),
+                             options);
         shown.prefix_read();
         for (std::size_t row = 0; row < rows.size(); ++row) {
           shares[row][w] = reader.run(rows[row]);
@@ -227,7 +234,8 @@ evaluation evaluate(model const& m, std::span<std::uint8_t const> text,
   return all;
 }
 
-double logits_error(model const& m, safetensors_file const& sample) {
+double logits_error(model const& m, attention_backend const& backend,
+                    safetensors_file const& sample) {
   tensor const tokens = sample.read("tokens");
   tensor const expected = sample.read("logits");
   std::vector<std::uint8_t> bytes;
@@ -235,10 +243,10 @@ double logits_error(model const& m, safetensors_file const& sample) {
   auto const count = static_cast<Eigen::Index>(bytes.size());
   auto const rows = static_cast<Eigen::Index>(expected.values.size()) / m.shape().vocab;
   if (count == 0 || rows == 0 || rows > count) throw std::runtime_error("the sample is malformed");
-  sequence<tka::fp32> s(m);
-  selected_attention<tka::exact_radix, tka::fp32> dense(
-      attention_shape(m.shape(), static_cast<std::int32_t>(count)), {.budget = tka::ratio(1, 1)});
-  columns const logits = m.logits(s.read(bytes, dense));
+  sequence s(m, backend);
+  auto const dense = backend.make_call(
+      key_choice::exact_radix, shape_of(m.shape(), static_cast<std::int32_t>(count)), {all_keys});
+  columns const logits = m.logits(s.read(bytes, *dense));
   Eigen::Map<columns const> const want(expected.values.data(), m.shape().vocab, rows);
   columns const difference = (logits.rightCols(rows) - want).cwiseAbs();
   // A NaN must not pass for agreement.

@@ -23,7 +23,8 @@ namespace language_model {
 struct experiment {
   std::string method;
   int percent = 0;  ///< of the visible keys; 0: not by ratio
-  std::function<std::unique_ptr<attention_method<half_cache>>(tka::shape const&)> make;
+  std::function<std::unique_ptr<attention_method>(attention_backend const&, attention_shape const&)>
+      make;
 };
 
 /// The methods that others refer to.
@@ -69,10 +70,12 @@ struct evaluation {
 /// context. All but the scored bytes of a window are read densely, once; the scored ones are then
 /// decoded, the text telling which byte came, once for each experiment. Each window has its own
 /// thread, which calls one-worker plans: a host that brings its own threads.
-[[nodiscard]] evaluation evaluate(model const& m, std::span<std::uint8_t const> text,
+[[nodiscard]] evaluation evaluate(model const& m, attention_backend const& backend,
+                                  std::span<std::uint8_t const> text,
                                   evaluation_options const& options);
 
 /// The largest difference to the logits that train.py stored with the tokens in `sample`.
-[[nodiscard]] double logits_error(model const& m, safetensors_file const& sample);
+[[nodiscard]] double logits_error(model const& m, attention_backend const& backend,
+                                  safetensors_file const& sample);
 
 }  // namespace language_model

@@ -6,6 +6,7 @@
 
 #include "generate.hpp"
 
+#include "methods.hpp"
 #include "sequence.hpp"
 
 #include <algorithm>
@@ -30,7 +31,7 @@ std::uint8_t next_byte(Eigen::VectorXf const& logits, double temperature, std::m
 
 }  // namespace
 
-void generate(model const& m, std::span<std::uint8_t const> text,
+void generate(model const& m, attention_backend const& backend, std::span<std::uint8_t const> text,
               generation_options const& options) {
   hyperparameters const& h = m.shape();
   if (options.bytes >= h.context) throw std::runtime_error("the model's context is shorter");
@@ -39,17 +40,17 @@ void generate(model const& m, std::span<std::uint8_t const> text,
   std::span<std::uint8_t const> const prompt = text.last(std::min(text.size(), room));
 
   std::fprintf(stderr, "reading %zu bytes densely\n", prompt.size());
-  sequence<half_cache> s(m);
-  columns x = prefill(s, h, prompt);
-  selected_attention<tka::exact_radix, half_cache> sparse(
-      attention_shape(h, 1), {.budget = tka::ratio(options.percent, 100)});
+  sequence s(m, backend);
+  columns x = prefill(s, h, backend, prompt);
+  auto const sparse = backend.make_call(key_choice::exact_radix, shape_of(h, 1),
+                                        {.budget = {.percent = options.percent}});
   std::mt19937_64 random(options.seed);
   for (int i = 0; i < options.bytes; ++i) {
     columns const logits = m.logits(x.rightCols(1));
     std::uint8_t const byte = next_byte(logits.col(0), options.temperature, random);
     std::putchar(byte);
     std::fflush(stdout);
-    x = s.read(std::span(&byte, 1), sparse);
+    x = s.read(std::span(&byte, 1), *sparse);
   }
   std::putchar('\n');
 }

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "attention.hpp"
 #include "model.hpp"
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct generation_options {
 
 /// Writes the continuation of `text` to standard output, byte by byte as it is made. The model
 /// reads as much of the end of the text as its context leaves room for.
-void generate(model const& m, std::span<std::uint8_t const> text,
+void generate(model const& m, attention_backend const& backend, std::span<std::uint8_t const> text,
               generation_options const& options);
 
 }  // namespace language_model

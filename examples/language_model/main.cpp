@@ -4,6 +4,7 @@
 /// @file
 /// A language model on real text, decoded with top-k sparse attention. See README.md.
 
+#include "attention.hpp"
 #include "checks.hpp"
 #include "evaluation.hpp"
 #include "generate.hpp"
@@ -20,6 +21,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -34,6 +36,7 @@ struct arguments {
   fs::path data = fs::path(__FILE__).parent_path();
   fs::path text;
   fs::path output = ".";
+  std::string backend = "cpu";
   bool must_hold = false;
   std::size_t continue_at = 0;
   evaluation_options evaluation{
@@ -45,6 +48,10 @@ std::vector<std::uint8_t> read_text(fs::path const& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw std::runtime_error(path.string() + ": cannot be opened");
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::unique_ptr<attention_backend> make_backend(std::string const& name, cache_precision cache) {
+  return name == "cuda" ? cuda_attention(cache) : cpu_attention(cache);
 }
 
 /// The command line as it reads in the current folder.
@@ -63,7 +70,8 @@ std::string command_of(int argc, char** argv) {
 int run_evaluation(arguments const& a, model const& m, std::string const& command) {
   fs::path const text_path = a.text.empty() ? a.data / "text.txt" : a.text;
   std::vector<std::uint8_t> const text = read_text(text_path);
-  evaluation const e = evaluate(m, text, a.evaluation);
+  auto const backend = make_backend(a.backend, cache_precision::fp16);
+  evaluation const e = evaluate(m, *backend, text, a.evaluation);
   print_table(e);
   std::printf(
       "\nThe last %d bytes of %zu windows of %d bytes of %s, teacher-forced, in %.0f s.\n"
@@ -73,13 +81,15 @@ int run_evaluation(arguments const& a, model const& m, std::string const& comman
       a.evaluation.scored, e.windows.size(), e.window_bytes, text_path.filename().c_str(),
       e.seconds, measured_every,
       std::min(a.evaluation.threads, static_cast<int>(e.windows.size())));
+  auto const exact_cache = make_backend(a.backend, cache_precision::fp32);
   std::vector<check> const all =
-      checks(e, logits_error(m, safetensors_file(a.data / "sample.safetensors")));
+      checks(e, logits_error(m, *exact_cache, safetensors_file(a.data / "sample.safetensors")));
   bool const good = print_checks(all);
 
   fs::create_directories(a.output);
   write_json(a.output / "language_model.json", e, all,
              {.command = command,
+              .backend = backend->name(),
               .text = text_path.filename().string(),
               .text_bytes = text.size(),
               .text_sha256 = sha256(text),
@@ -96,7 +106,8 @@ int run_evaluation(arguments const& a, model const& m, std::string const& comman
 int run_generation(arguments const& a, model const& m) {
   std::vector<std::uint8_t> const text = read_text(a.text.empty() ? a.data / "text.txt" : a.text);
   std::size_t const end = a.continue_at == 0 ? text.size() : std::min(a.continue_at, text.size());
-  generate(m, std::span(text).first(end), a.generation);
+  generate(m, *make_backend(a.backend, cache_precision::fp16), std::span(text).first(end),
+           a.generation);
   return 0;
 }
 
@@ -112,6 +123,9 @@ int main(int argc, char** argv) {
   app.add_option("--data", a.data, "Folder of weights.safetensors, sample.safetensors, text.txt")
       ->check(CLI::ExistingDirectory);
   app.add_option("--output", a.output, "Folder for language_model.json and .svg (default: .)");
+  app.add_option("--backend", a.backend, "Where attention runs: cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   app.add_flag("--check", a.must_hold, "Fail unless the checks hold, also on a text of your own");
   app.add_option("--windows", a.evaluation.windows, "Windows of the text")
       ->check(CLI::Range(1, 1024))

@@ -12,6 +12,7 @@
 #include <tka/metrics/retained_mass.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace language_model {
@@ -34,10 +35,10 @@ struct attention_metrics {
 
 /// Attends by a method as it would, asks it what it kept, and compares this with the exact
 /// selection of as many keys, which a second call makes. For steps of one new token.
-template <class Precision>
 class measured_attention {
  public:
-  measured_attention(tka::shape const& shape, attention_method<Precision>& method)
+  measured_attention(attention_backend const& backend, attention_shape const& shape,
+                     attention_method& method)
       : shape_(shape),
         method_(method),
         capacity_(method.capacity()),
@@ -45,33 +46,25 @@ class measured_attention {
         own_(heads_, capacity_),
         exact_(heads_, capacity_),
         lse_visible_(heads_),
-        unused_(heads_ * static_cast<std::size_t>(shape.v_dim)) {
-    plan_ = attend.plan(shape,
-                        {.budget = tka::top_k(capacity_),
-                         .scale = attention_scale(shape),
-                         .metrics = tka::metrics::visible},
-                        {.threads = 1});
-    tka::throw_if(plan_.status);
-  }
+        unused_(heads_ * static_cast<std::size_t>(shape.head_dim)),
+        exact_call_(backend.make_call(key_choice::exact_radix, shape,
+                                      {.budget = {.keys = capacity_}, .measures_visible = true})) {}
 
-  void run(attention_step<Precision> step) {
-    step.lse = {own_.lse.data(), 0, 1, 0};
-    step.entropy = {own_.entropy.data(), 0, 1, 0};
-    step.positions = {own_.positions.data(), 0, capacity_, 0};
-    step.count = {own_.count.data(), 0, 1, 0};
+  void run(attention_step step) {
+    step.lse = {own_.lse.data(), 1, 0};
+    step.entropy = {own_.entropy.data(), 1, 0};
+    step.positions = {own_.positions.data(), capacity_, 0};
+    step.count = {own_.count.data(), 1, 0};
     method_.run(step);
     std::int32_t const k = own_.count.front();  // all heads keep as many
-    tka::throw_if(attend(plan_,
-                         {.q = step.q,
-                          .k = step.k,
-                          .v = step.v,
-                          .o = tka::nhd(unused_.data(), shape_.q_heads, 1, shape_.v_dim),
-                          .kv = {.lengths = step.length},
-                          .k_per_sequence = &k,
-                          .lse_visible = {lse_visible_.data(), 0, 1, 0},
-                          .positions = {exact_.positions.data(), 0, capacity_, 0},
-                          .count = {exact_.count.data(), 0, 1, 0}},
-                         scratch_.for_plan(plan_)));
+    exact_call_->run({.q = step.q,
+                      .cache = step.cache,
+                      .o = {unused_.data(), shape_.head_dim, 0},
+                      .length = step.length,
+                      .keys = k,
+                      .lse_visible = {lse_visible_.data(), 1, 0},
+                      .positions = {exact_.positions.data(), capacity_, 0},
+                      .count = {exact_.count.data(), 1, 0}});
     for (std::size_t head = 0; head < heads_; ++head) {
       std::size_t const at = head * static_cast<std::size_t>(capacity_);
       sums_.recall += tka::recall(own_.positions.data() + at, own_.count[head],
@@ -96,17 +89,15 @@ class measured_attention {
     std::vector<std::int32_t> count;
   };
 
-  static constexpr auto attend = tka::sparse_attention<tka::exact_radix, Precision, tka::cpu>;
-  tka::shape shape_;
-  attention_method<Precision>& method_;
+  attention_shape shape_;
+  attention_method& method_;
   std::int32_t capacity_;
   std::size_t heads_;
   kept own_;
   kept exact_;
   std::vector<float> lse_visible_;
   std::vector<float> unused_;
-  tka::plan plan_;
-  scratch_memory scratch_;
+  std::unique_ptr<attention_call> exact_call_;
   attention_metrics sums_;
 };
 

@@ -89,6 +89,7 @@ void write_json(std::filesystem::path const& path, evaluation const& e,
   json const document{
       {"tka", version},
       {"command", from.command},
+      {"backend", from.backend},
       {"text", {{"name", from.text}, {"bytes", from.text_bytes}, {"sha256", from.text_sha256}}},
       {"model", from.model},
       {"machine",

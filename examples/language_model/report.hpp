@@ -20,6 +20,7 @@ namespace language_model {
 /// Where the numbers come from.
 struct provenance {
   std::string command;
+  std::string backend;
   std::string text;
   std::uint64_t text_bytes = 0;
   std::string text_sha256;

@@ -7,32 +7,25 @@
 #pragma once
 
 #include "attention.hpp"
+#include "methods.hpp"
 #include "model.hpp"
-
-#include <tka/append.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <stdexcept>
 #include <vector>
 
 namespace language_model {
 
-/// Keys and values of all layers, [kv_heads, context, head_dim] each, and the tokens read so far.
-template <class Precision>
+/// The caches of all layers and the tokens read so far.
 class sequence {
  public:
-  explicit sequence(model const& m)
-      : model_(m), layers_(static_cast<std::size_t>(m.shape().layers)) {
-    hyperparameters const& h = m.shape();
-    auto const size = static_cast<std::size_t>(h.kv_heads) * static_cast<std::size_t>(h.context) *
-                      static_cast<std::size_t>(h.head_dim);
-    for (layer& l : layers_) {
-      l.k.resize(size);
-      l.v.resize(size);
-    }
+  sequence(model const& m, attention_backend const& backend) : model_(m) {
+    attention_shape const shape = shape_of(m.shape(), 1);
+    for (int i = 0; i < m.shape().layers; ++i) layers_.push_back(backend.make_cache(shape));
   }
 
   [[nodiscard]] std::int32_t length() const { return length_; }
@@ -40,7 +33,7 @@ class sequence {
   void truncate(std::int32_t length) { length_ = std::min(length, length_); }
 
   /// Reads `tokens` and returns what the last layer makes of them; `attend(layer, step)` attends.
-  template <std::invocable<int, attention_step<Precision>> Attend>
+  template <std::invocable<int, attention_step> Attend>
   [[nodiscard]] columns read(std::span<std::uint8_t const> tokens, Attend&& attend) {
     hyperparameters const& h = model_.shape();
     auto const count = static_cast<std::int32_t>(tokens.size());
@@ -50,57 +43,46 @@ class sequence {
     columns x = model_.embed(tokens);
     columns attended(Eigen::Index{h.q_heads} * h.head_dim, count);
     for (int i = 0; i < h.layers; ++i) {
-      layer& l = layers_[static_cast<std::size_t>(i)];
+      attention_cache& cache = *layers_[static_cast<std::size_t>(i)];
       model_.project(i, x, start, now_);
-      auto const k = tka::hnd(l.k.data(), h.kv_heads, h.context, h.head_dim);
-      auto const v = tka::hnd(l.v.data(), h.kv_heads, h.context, h.head_dim);
-      tka::throw_if(append(attention_shape(h, count), {},
-                           {.new_k = tka::nhd(now_.k.data(), h.kv_heads, count, h.head_dim),
-                            .new_v = tka::nhd(now_.v.data(), h.kv_heads, count, h.head_dim),
-                            .k = k,
-                            .v = v,
-                            .starts = &start}));
-      attend(i,
-             attention_step<Precision>{.q = tka::nhd(now_.q.data(), h.q_heads, count, h.head_dim),
-                                       .k = k,
-                                       .v = v,
-                                       .o = tka::nhd(attended.data(), h.q_heads, count, h.head_dim),
-                                       .length = &length_});
+      cache.append(now_.k.data(), now_.v.data(), start, count);
+      attend(i, attention_step{.q = by_token<float const>(now_.q, h.head_dim),
+                               .cache = &cache,
+                               .o = by_token<float>(attended, h.head_dim),
+                               .length = length_});
       model_.finish(i, attended, x);
     }
     return x;
   }
 
-  [[nodiscard]] columns read(std::span<std::uint8_t const> tokens,
-                             attention_method<Precision>& method) {
+  [[nodiscard]] columns read(std::span<std::uint8_t const> tokens, attention_method& method) {
     return read(tokens, [&](int, auto const& step) { method.run(step); });
   }
 
  private:
-  static constexpr auto append = tka::append<Precision, tka::cpu>;
-  struct layer {
-    std::vector<typename Precision::key_type> k;
-    std::vector<typename Precision::value_type> v;
-  };
+  /// Activations [tokens, heads, dim], a column a token.
+  template <class T>
+  [[nodiscard]] static host_tensor<T> by_token(columns& x, std::int64_t dim) {
+    return {x.data(), dim, x.rows()};
+  }
 
   model const& model_;
-  std::vector<layer> layers_;
+  std::vector<std::unique_ptr<attention_cache>> layers_;
   std::int32_t length_ = 0;
   projections now_;
 };
 
 /// Reads `tokens` densely, some hundreds at a time; returns what the last layer makes of the last
 /// ones of them.
-template <class Precision>
-columns prefill(sequence<Precision>& s, hyperparameters const& h,
-                std::span<std::uint8_t const> tokens) {
+inline columns prefill(sequence& s, hyperparameters const& h, attention_backend const& backend,
+                       std::span<std::uint8_t const> tokens) {
   constexpr std::size_t chunk = 512;
   columns last;
   for (std::size_t at = 0; at < tokens.size(); at += chunk) {
     auto const part = tokens.subspan(at, std::min(chunk, tokens.size() - at));
-    selected_attention<tka::exact_radix, Precision> dense(
-        attention_shape(h, static_cast<std::int32_t>(part.size())), {.budget = tka::ratio(1, 1)});
-    last = s.read(part, dense);
+    auto const dense = backend.make_call(
+        key_choice::exact_radix, shape_of(h, static_cast<std::int32_t>(part.size())), {all_keys});
+    last = s.read(part, *dense);
   }
   return last;
 }

@@ -26,7 +26,8 @@ while IFS=$'\t' read -r name test filter why; do
   else
     word=caught
     caught=$((caught + 1))
-    why="by '$(sed -nE 's/^TEST CASE: +//p' last.log | head -n 1)'"
+    by=$(sed -nE '/^TEST CASE: +/{s///p;q}' last.log)
+    why="by ${by:-a crash or a hang}"
   fi
   printf '%-9s %-40s %-36s %s\n' "$word" "$name" "$test" "$why"
 done <list
