@@ -117,15 +117,16 @@ template <class Problem>
   return {own, there ? rules_of<Problem>(c, own) : row_rules{}, there};
 }
 
-/// Leaves the jobs of the first wave in scratch, while there is time. Some warp of the grid for
-/// each: `warp` of `warps` of each block.
+/// Leaves jobs of the first wave in scratch, each warp the next that is not taken: for blocks that
+/// have nothing else to do.
 template <class Problem>
-__device__ void describe_rows(context<Problem> const& c, int warp, int warps) noexcept {
+__device__ void describe_rows(context<Problem> const& c) noexcept {
   for (count_of const kind : {count_of::rows, count_of::long_rows}) {
-    std::int64_t const all = c.shares[kind].all;
+    std::int64_t const all = c.table.first_wave[static_cast<int>(kind)];
     if (all > most_jobs<Problem>(c.p)) continue;
-    for (std::int64_t n = blockIdx.x + std::int64_t{gridDim.x} * warp; n < all;
-         n += std::int64_t{gridDim.x} * warps) {
+    for (;;) {
+      std::uint32_t const n = c.table.ticket(kind == count_of::rows ? row_ticket : long_row_ticket);
+      if (n >= all) break;
       row_job<Problem> const job = job_of(c, kind, n);
       if (threadIdx.x % 32 == 0) c.jobs(kind)[n] = job;
     }

@@ -39,6 +39,13 @@ struct sequence_entry {
   std::int64_t per_unit[kinds];  ///< how many of each kind one unit has
 };
 
+/// Counters from which work is dealt as it comes. Behind the two are those of groups of blocks that
+/// scan.
+inline constexpr int row_ticket = 0;
+inline constexpr int long_row_ticket = 1;
+inline constexpr int group_tickets = 2;
+inline constexpr int tickets = group_tickets + most_scan_groups;
+
 /// In scratch; `begin[kind][b]` counts what lies before sequence b, [batch] is the total.
 struct schedule_table {
   sequence_entry* entries;   ///< [batch]
@@ -46,11 +53,13 @@ struct schedule_table {
   std::int64_t* unit_words;  ///< of the largest unit
   std::int64_t* longest;     ///< visible keys of a row, at most
   std::int64_t* first_wave;  ///< [item_kinds] items of the first wave
+  std::uint32_t* dealt;      ///< [tickets]
   std::int32_t batch;
 
   [[nodiscard]] TKA_HOST_DEVICE static std::int64_t words(std::int32_t batch) noexcept {
     std::int64_t const entry = sizeof(sequence_entry) / 4;
-    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2 + item_kinds), 32);
+    return round_up(
+        entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2 + item_kinds) + tickets, 32);
   }
   TKA_HOST_DEVICE schedule_table(void* memory, std::int32_t n) noexcept : batch(n) {
     entries = static_cast<sequence_entry*>(memory);
@@ -58,6 +67,7 @@ struct schedule_table {
     unit_words = begin + kinds * (n + 1);
     longest = unit_words + 1;
     first_wave = longest + 1;
+    dealt = reinterpret_cast<std::uint32_t*>(first_wave + item_kinds);
   }
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t& at(count_of kind, std::int32_t b) const noexcept {
     return begin[static_cast<int>(kind) * (batch + 1) + b];
@@ -65,6 +75,12 @@ struct schedule_table {
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t per_unit(count_of kind,
                                                       std::int32_t b) const noexcept {
     return entries[b].per_unit[static_cast<int>(kind)];
+  }
+  /// The next of a counter. All lanes of the warp ask together.
+  [[nodiscard]] __device__ std::uint32_t ticket(int counter) const noexcept {
+    std::uint32_t n = 0;
+    if (threadIdx.x % 32 == 0) n = atomicAdd(dealt + counter, 1u);
+    return __shfl_sync(0xffffffffu, n, 0);
   }
 };
 static_assert(sizeof(sequence_entry) % 8 == 0);

@@ -24,18 +24,11 @@ struct kept_counts {
   std::uint32_t equal = 0;
 };
 
-/// Keys of a row next to one another: `keys[i]` is compact index `first` + i. The first `held` also
-/// stand in shared memory.
+/// Keys of a row next to one another: `keys[i]` is compact index `first` + i.
 struct key_run {
   ordered_key const* keys;
   std::int32_t first;
   std::int32_t count;
-  ordered_key const* kept;
-  std::int32_t held;
-
-  [[nodiscard]] __device__ ordered_key operator[](std::int32_t i) const noexcept {
-    return (i < held ? kept : keys)[i];
-  }
 };
 
 /// Shared memory of a list writer.
@@ -128,7 +121,7 @@ class list_writer {
                               ordered_key (&key)[together]) noexcept {
 #pragma unroll
     for (int j = 0; j < together; ++j) {
-      key[j] = i + 32 * j < end ? run[i + 32 * j] : key_of_nothing;
+      key[j] = i + 32 * j < end ? run.keys[i + 32 * j] : key_of_nothing;
     }
   }
 
@@ -178,7 +171,7 @@ class list_writer {
 #pragma unroll 1
     for (std::int32_t first = begin; first < end; first += 32) {
       std::int32_t const i = first + lane();
-      ordered_key const key = i < end ? run[i] : key_of_nothing;
+      ordered_key const key = i < end ? run.keys[i] : key_of_nothing;
       kept const k = rules_.template judge<Short>(limit_, run.first + i, key);
       unsigned const above = __ballot_sync(all_lanes, k == kept::surely);
       unsigned const equal = __ballot_sync(all_lanes, k == kept::tie);

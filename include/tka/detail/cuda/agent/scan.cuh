@@ -41,8 +41,8 @@ template <class Problem>
          !sums_visible<Problem>(p.options);
 }
 
-/// Warps work alone: each has a ring of its own and takes the next 16 keys when it has room. Scores
-/// are those of `score_agent` to the bit: the same products in the same order.
+/// Warps work alone: each has a ring of its own and takes every `Warps`th 16 keys. Scores are those
+/// of `score_agent` to the bit: the same products in the same order.
 template <class Problem, int Warps, int Stages>
 class scan_agent {
   using key_type = typename scored<Problem>::key;
@@ -51,11 +51,12 @@ class scan_agent {
   using rows_type = plain_rows<key_type>;
   static constexpr bool paged = Problem::kv_source::has_pages;
   static constexpr int step_keys = ring::rows;
-  static constexpr int tile_steps = tile_keys / step_keys;
+  static constexpr int warp_steps = tile_keys / step_keys / Warps;  // of a tile
   /// Dimensions of a stage, and their tiles of 16.
   static constexpr int slab_dims = ring::row_bytes / static_cast<int>(sizeof(key_type));
   static constexpr int slab_tiles = slab_dims / 16;
   static constexpr unsigned all_lanes = 0xffffffffu;
+  static_assert(warp_steps * Warps * step_keys == tile_keys);
   static_assert(Stages * step_keys <= 64, "flags of keys under way");
 
   struct memory_type {
@@ -63,7 +64,7 @@ class scan_agent {
     /// Where heads are combined.
     float score[geometry<Problem>::heads_are_units ? 1 : Warps][few_rows][step_keys + 1];
     unit_memory<few_rows> unit;
-    int next_step;           ///< of the unit's tiles, to be taken by a warp
+    std::uint32_t told;
     alignas(16) char q[16];  ///< and behind it
   };
 
@@ -84,13 +85,17 @@ class scan_agent {
         lane_(static_cast<int>(threadIdx.x % 32)) {}
 
   __device__ void run() noexcept {
-    unit_.each([this](std::int32_t from, std::int32_t to) { scan_unit(from, to); });
+    unit_.each_as_they_come(memory_->told, [this](std::int32_t from, std::int32_t to, bool enters) {
+      if (enters) enter();
+      stream(from, to);
+    });
   }
 
  private:
   /// One slab of 16 keys.
   struct position {
-    std::int32_t first;  ///< key; negative: there is none
+    std::int32_t tile;
+    int step;  ///< of this warp, in the tile
     int slab;
   };
   /// Where a score row goes, and which keys it sees; none if there is no such row.
@@ -102,7 +107,8 @@ class scan_agent {
     std::int32_t gap;
   };
 
-  __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
+  /// Another unit than before.
+  __device__ void enter() noexcept {
     std::int32_t const first_head =
         geometry<Problem>::heads_are_units ? unit_.place().head_block * c_.g.head_block : 0;
     heads_ = smaller(c_.g.head_block, c_.g.heads - first_head);
@@ -120,11 +126,8 @@ class scan_agent {
       first_key_ = unit_.end() > 0 ? keys_.at(l) : nullptr;
       pitch_ = keys_.at({l.outer, l.token + 1}) - keys_.at(l);
     }
-    from_ = from;
-    steps_ = (to - from) * tile_steps;
-    if (threadIdx.x == 0) memory_->next_step = 0;
     __syncthreads();
-    stream(q);
+    if (slabs_ == 1) load_queries(q, 0);
   }
 
   [[nodiscard]] __device__ score_row row_of(int r, std::int32_t rows) const noexcept {
@@ -135,65 +138,62 @@ class scan_agent {
             range.range.sinks_end, range.range.main_begin, range.range.end, range.gap()};
   }
 
-  __device__ void stream(query_rows<C> const& q) noexcept {
-    next_ = {take(), 0};
-    find();
-    position queue[Stages];
-#pragma unroll
-    for (int i = 0; i < Stages; ++i) queue[i] = send();
-    if (slabs_ == 1) load_queries(q, 0);
+  [[nodiscard]] __device__ std::int32_t first_key(position const& at) const noexcept {
+    return at.tile * tile_keys +
+           (at.step * Warps + static_cast<int>(threadIdx.x / 32)) * step_keys;
+  }
+  __device__ void advance(position& at, std::int32_t to) const noexcept {
+    if (++at.slab < slabs_) return;
+    at.slab = 0;
+    if (++at.step < warp_steps) return;
+    at.step = 0;
+    at.tile = unit_.next_tile(at.tile + 1, to);
+  }
+
+  __device__ void stream(std::int32_t from, std::int32_t to) noexcept {
+    query_rows<C> const q{memory_->q, c_.p.shape.qk_dim};
+    position next{unit_.next_tile(from, to), 0, 0};
+    position now = next;
+    find(next, to);
+#pragma unroll 1
+    for (int i = 0; i < Stages; ++i) copy(next, to);
     std::uint32_t const place = ring::place(lane_ / 8 % 2 * 8 + lane_ % 8, lane_ / 16);
     float sum[4] = {};
 #pragma unroll 1
-    while (queue[0].first >= 0) {
-      position const now = queue[0];
+    while (now.tile < to) {
       std::uint32_t const stage = ring_.oldest() + place;
       if (slabs_ > 1) load_queries(q, now.slab);
 #pragma unroll
       for (int m = 0; m < stage_tiles; ++m) multiply(sum, ring::further(stage, m), m);
       std::uint32_t const there = there_.oldest();
       __syncwarp();  // the stage is read
-#pragma unroll
-      for (int i = 0; i < Stages - 1; ++i) queue[i] = queue[i + 1];
-      queue[Stages - 1] = send();
+      copy(next, to);
       if (now.slab + 1 == slabs_) {
-        keep(now.first, there, sum);
+        keep(first_key(now), there, sum);
 #pragma unroll
         for (int i = 0; i < 4; ++i) sum[i] = 0.0f;
       }
+      advance(now, to);
     }
     wait_for_copies<0>();
   }
 
   // ---- keys on their way ------------------------------------------------------------------------
 
-  /// The first of the next 16 keys that some token may see.
-  [[nodiscard]] __device__ std::int32_t take() noexcept {
-    for (;;) {
-      int step = 0;
-      if (lane_ == 0) step = atomicAdd(&memory_->next_step, 1);
-      step = __shfl_sync(all_lanes, step, 0);
-      if (step >= steps_) return -1;
-      std::int32_t const tile = from_ + step / tile_steps;
-      if (unit_.sees(tile)) return tile * tile_keys + step % tile_steps * step_keys;
-    }
-  }
-
-  /// Where the next 16 keys lie: a lane knows one, or none where rows are evenly spaced.
-  __device__ void find() noexcept {
+  /// Where the keys of the next 16 lie: a lane knows one, or none where rows are evenly spaced.
+  __device__ void find(position const& at, std::int32_t to) noexcept {
     if constexpr (paged) {
-      if (next_.first < 0 || next_.slab > 0) return;
-      std::int32_t const local = next_.first + lane_ % step_keys;
+      if (at.tile >= to || at.slab > 0) return;
+      std::int32_t const local = first_key(at) + lane_ % step_keys;
       location const l = unit_.locate(local);
       unit_.check(local, l);
       row_ = l.outer < 0 ? nullptr : keys_.at(l);
     }
   }
 
-  /// Sends the next slab on its way.
-  [[nodiscard]] __device__ position send() noexcept {
-    position const at = next_;
-    if (at.first >= 0) {
+  /// Sends a slab on its way and goes on to the next.
+  __device__ void copy(position& at, std::int32_t to) noexcept {
+    if (at.tile < to) {
       int const offset = at.slab * ring::row_bytes + ring::chunk() * 16;
       // Behind the last dimension there are zeros.
       bool const inside = offset < row_bytes_;
@@ -206,7 +206,7 @@ class scan_agent {
           ring_.copy(i, row + offset, inside && row != nullptr);
         }
       } else {
-        std::int32_t const first = at.first + ring::row(0);
+        std::int32_t const first = first_key(at) + ring::row(0);
         char const* from = first_key_ + first * pitch_ + offset;
 #pragma unroll
         for (int i = 0; i < ring::copies; ++i) {
@@ -214,11 +214,10 @@ class scan_agent {
           from += pitch_;
         }
       }
-      if (++next_.slab == slabs_) next_ = {take(), 0};
-      find();
+      advance(at, to);
+      find(at, to);
     }
     ring_.commit();
-    return at;
   }
 
   /// Of the stages under way, which keys are there: the oldest in the lowest bits.
@@ -333,9 +332,6 @@ class scan_agent {
   // Of the unit under way:
   std::int32_t heads_ = 0;
   score_row score_rows_[geometry<Problem>::heads_are_units ? 2 : 1];
-  std::int32_t from_ = 0;  ///< first tile
-  int steps_ = 0;
-  position next_{-1, 0};             ///< to be sent
   char const* first_key_ = nullptr;  ///< where rows are evenly spaced
   std::int64_t pitch_ = 0;
   char const* row_ = nullptr;  ///< else: of one of the next 16 keys

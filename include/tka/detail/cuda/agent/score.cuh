@@ -63,7 +63,7 @@ class score_agent {
         measures_(sums_visible<Problem>(c.p.options)) {}
 
   __device__ void run() noexcept {
-    unit_.each([this](std::int32_t from, std::int32_t to) { scan_unit(from, to); });
+    unit_.each([this](std::int32_t from, std::int32_t to, bool) { scan_unit(from, to); });
   }
 
  private:

@@ -47,7 +47,7 @@ class select_agent {
         described_(described),
         memory_(reinterpret_cast<select_memory<Problem>*>(memory)),
         kept_(reinterpret_cast<ordered_key*>(memory + keys_at)),
-        room_((bytes - keys_at) / 512 * 128) {}
+        room_((bytes - keys_at) / 4) {}
 
   /// `ready()` is called once, before the first access to what earlier stages leave for rows.
   template <class Ready>
@@ -107,12 +107,11 @@ class select_agent {
             {size, block % size, c_.teams + index}};
   }
 
-  /// Blocks a long row: enough for all blocks to have work and for most keys to fit.
+  /// Blocks a long row: enough for all blocks to have work and for the keys to fit.
   [[nodiscard]] __device__ int team_size(std::int64_t rows) const noexcept {
     auto const blocks = static_cast<std::int64_t>(gridDim.x);
     std::int64_t const longest = *c_.table.longest;
-    // As many keys may stay in scratch.
-    std::int64_t const fit = ceil_div(longest, 2 * room_);
+    std::int64_t const fit = ceil_div(longest, room_);
     std::int64_t const most = smaller<std::int64_t>(ceil_div(longest, least_keys_of_a_block),
                                                     smaller<std::int64_t>(most_team, blocks));
     return static_cast<int>(larger<std::int64_t>(1, smaller(most, larger(blocks / rows, fit))));
@@ -137,7 +136,7 @@ class select_agent {
   __device__ void select(row<Problem> const& own, row_rules const& rules, team& blocks) noexcept {
     std::int32_t const each = round_up_keys(rules.visible, blocks.size());
     std::int32_t const first = smaller(rules.visible, each * blocks.rank());
-    key_run run{own.scores() + first, first, smaller(each, rules.visible - first), kept_, 0};
+    key_run run{own.scores() + first, first, smaller(each, rules.visible - first)};
     __syncthreads();  // the last row is done with its memory
     if (blocks.rank() == 0 && threadIdx.x == 0) {
       *reinterpret_cast<std::uint64_t*>(own.state() + last_kept) = ~std::uint64_t{0};
@@ -145,11 +144,10 @@ class select_agent {
     }
     threshold limit{key_of_minus_infinity, 0};
     if (!rules.keeps_all()) {
-      run.held = smaller(run.count, room_);
-      fetch(run);
-      limit = find_threshold(run, rules, blocks);
-      // Others stand there as they compete.
-      if (!rules.plain) run.held = 0;
+      bool const fits = run.count <= room_;
+      if (fits) fetch(run);
+      limit = find_threshold(run, fits, rules, blocks);
+      if (fits && rules.plain) run.keys = kept_;
     }
     list_writer<Problem>{c_, own, rules, limit}.write(run, blocks, memory_->list);
     // Behind the writers' exchange: the next row comes to this digit after two more.
@@ -166,32 +164,43 @@ class select_agent {
 
   /// Keys to shared memory; rows are padded to whole lines.
   __device__ void fetch(key_run const& run) noexcept {
-    for (std::int32_t i = 4 * static_cast<std::int32_t>(threadIdx.x); i < run.held;
+    for (std::int32_t i = 4 * static_cast<std::int32_t>(threadIdx.x); i < run.count;
          i += 4 * block_threads) {
       copy_16_async(kept_ + i, run.keys + i, true);
     }
     commit_copies();
   }
 
-  [[nodiscard]] __device__ threshold find_threshold(key_run const& run, row_rules const& rules,
-                                                    team& blocks) noexcept {
+  [[nodiscard]] __device__ threshold find_threshold(key_run const& run, bool fits,
+                                                    row_rules const& rules, team& blocks) noexcept {
     if (threadIdx.x == 0) memory_->forced = 0;
     clear_histogram();
     wait_for_copies<0>();
     __syncthreads();
     if (!rules.plain) count_forced(run, rules);
-    // From here on keys stand there as they compete.
-    std::int32_t const from = rules.plain ? run.held : 0;
-    for (std::int32_t i = from + static_cast<std::int32_t>(threadIdx.x);
-         i < round_up_keys(run.held, 1); i += block_threads) {
-      kept_[i] = rules.competing(run.first + i, kept_[i]);
+    if (fits) {
+      // From here on keys stand there as they compete.
+      std::int32_t const from = rules.plain ? run.count : 0;
+      for (std::int32_t i = from + static_cast<std::int32_t>(threadIdx.x);
+           i < round_up_keys(run.count, 1); i += block_threads) {
+        kept_[i] = rules.competing(run.first + i, kept_[i]);
+      }
+      __syncthreads();
     }
-    __syncthreads();
     digit_state known{};
     bool full = false;
 #pragma unroll 1
     for (int digit = 0; digit < digits; ++digit) {
-      count(digit, known, run, rules);
+      if (fits) {
+        count(digit, known, run.count, [kept = shared_address(kept_)](std::int32_t i) { return load_shared_four(kept + 4 * i); });
+      } else {
+        count(digit, known, run.count, [&](std::int32_t i) {
+          int4 const keys = *reinterpret_cast<int4 const*>(run.keys + i);
+          std::int32_t const c = run.first + i;
+          return int4{rules.competing(c, keys.x), rules.competing(c + 1, keys.y),
+                      rules.competing(c + 2, keys.z), rules.competing(c + 3, keys.w)};
+        });
+      }
       std::uint32_t const* histogram = memory_->histogram;
       std::uint32_t const* forced = &memory_->forced;
       if (!blocks.alone()) {
@@ -234,11 +243,12 @@ class select_agent {
 
   /// Counts a digit of the keys that share the digits above with the threshold. What does not
   /// compete is counted in the lowest bin, below every threshold. Ends with a barrier.
-  __device__ void count(int digit, digit_state const& known, key_run const& run,
-                        row_rules const& rules) noexcept {
+  template <class Load>
+  __device__ void count(int digit, digit_state const& known, std::int32_t keys,
+                        Load&& load) noexcept {
     std::uint32_t const histogram = shared_address(memory_->histogram);
     if (digit == 0) {
-      each_four(run, rules, [&](int4 const& k) {
+      each_four(keys, load, [&](int4 const& k) {
         constexpr int shift = shift_of(0);
         ordered_key const four[4] = {k.x, k.y, k.z, k.w};
 #pragma unroll
@@ -249,7 +259,7 @@ class select_agent {
       // What a key has above the least that shares the digits known.
       std::uint32_t const least = known.prefix << shift_of(digit - 1) ^ 0x80000000u;
       std::uint32_t const most = (1u << shift_of(digit - 1)) - 1;
-      each_four(run, rules, [&](int4 const& k) {
+      each_four(keys, load, [&](int4 const& k) {
         auto const above = [least](ordered_key key) {
           return static_cast<std::uint32_t>(key) - least;
         };
@@ -264,19 +274,12 @@ class select_agent {
     __syncthreads();
   }
 
-  /// use(keys as they compete) for fours of this thread.
-  template <class Use>
-  __device__ void each_four(key_run const& run, row_rules const& rules, Use&& use) const noexcept {
-    std::uint32_t const kept = shared_address(kept_);
-    auto i = 4 * static_cast<std::int32_t>(threadIdx.x);
+  template <class Load, class Use>
+  __device__ static void each_four(std::int32_t keys, Load&& load, Use&& use) noexcept {
 #pragma unroll 2
-    for (; i < run.held; i += 4 * block_threads) use(load_shared_four(kept + 4 * i));
-#pragma unroll 2
-    for (; i < run.count; i += 4 * block_threads) {
-      int4 const k = *reinterpret_cast<int4 const*>(run.keys + i);
-      std::int32_t const c = run.first + i;
-      use(int4{rules.competing(c, k.x), rules.competing(c + 1, k.y), rules.competing(c + 2, k.z),
-               rules.competing(c + 3, k.w)});
+    for (std::int32_t i = 4 * static_cast<std::int32_t>(threadIdx.x); i < keys;
+         i += 4 * block_threads) {
+      use(load(i));
     }
   }
 

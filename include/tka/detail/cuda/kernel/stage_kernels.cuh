@@ -64,10 +64,8 @@ __global__ void __launch_bounds__(warps_threads, warps_blocks)
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first(c.table);
   clear_teams(c);
-  // The last warps begin with that; the others take more of the keys.
-  constexpr int warps = warps_threads / 32;
-  describe_rows(c, warps - 1 - static_cast<int>(threadIdx.x / 32), warps);
   scan<Problem>{c, memory.rest}.run();
+  describe_rows(c);
 }
 
 template <class Problem, int Rows>
