@@ -60,6 +60,12 @@ def of_google_benchmark(data, statistic):
     return points
 
 
+def of_matrix(data, statistic):
+    return {
+        p["name"]: Point(p.get("samples", {}).get(statistic, []), p.get("refused", "")) for p in data["points"]
+    }
+
+
 def of_cuda(data):
     points = {}
     for place in data["points"]:
@@ -76,8 +82,13 @@ def read(path, statistic):
     """{name: Point} of one file."""
     try:
         data = json.loads(pathlib.Path(path).read_text("utf-8"))
-        points = of_google_benchmark(data, statistic) if "benchmarks" in data else of_cuda(data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        if "benchmarks" in data:
+            points = of_google_benchmark(data, statistic)
+        elif "contenders" in data["points"][0]:
+            points = of_cuda(data)
+        else:
+            points = of_matrix(data, statistic)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
         raise Unusable(f"{path}: not the output of a benchmark: {problem!r}") from problem
     few = [n for n, p in points.items() if not p.refused and len(p.samples) < FEWEST]
     if few:

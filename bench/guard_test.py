@@ -90,6 +90,13 @@ class Guard(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("refused in the second run: no such head size", text)
 
+    def test_matrix(self):
+        def matrix(samples):
+            return {"points": [{"name": "a", "samples": {"least_ms": samples}}, {"name": "b", "refused": "no"}]}
+
+        self.assertEqual(self.run_guard(matrix(QUIET), matrix(QUIET))[0], 0)
+        self.assertIn("1 of 2", self.run_guard(matrix(QUIET), matrix([1.05 * x for x in QUIET]))[1])
+
     def test_cuda(self):
         self.assertEqual(self.run_guard(cuda(QUIET), cuda(QUIET))[0], 0)
         status, text = self.run_guard(cuda(QUIET), cuda([1.05 * x for x in QUIET]))
