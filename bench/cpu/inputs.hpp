@@ -22,7 +22,7 @@ inline constexpr int head_dim = 128;
 inline constexpr int kv_heads = 8;
 inline constexpr int group = 4;
 inline constexpr int q_heads = kv_heads * group;
-inline constexpr std::int64_t pool_bytes = std::int64_t{640} << 20;  // far past any cache
+inline constexpr std::int64_t pool_elements = std::int64_t{160} << 20;  // k and v: past any cache
 inline constexpr std::int64_t ramp_length = 32768;
 
 /// Where in a key each distribution stands: two components whose sum is the wanted number nearly
@@ -51,7 +51,7 @@ class pool {
 
   block<T> k = random_block<T>(elements, 2);
   block<T> v = random_block<T>(elements, 3);
-  static constexpr std::int64_t elements = pool_bytes / sizeof(T);
+  static constexpr std::int64_t elements = pool_elements;
 
  private:
   pool() {

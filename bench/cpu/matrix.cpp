@@ -253,10 +253,25 @@ counters describe(point const& p) {
 
 // ---- timing -------------------------------------------------------------------------------------
 
+/// Bytes a second that two threads read now: the best of `times` reads of `bytes`. The memory of a
+/// virtual machine has spells in which it is faster or slower; each repetition says what it met.
+double read_rate(int times, std::int64_t bytes) {
+  static block<float> const memory = random_block<float>(stream_bytes / 4, 1);
+  double best = 0.0;
+  for (int i = 0; i < times; ++i) {
+    auto const begin = std::chrono::steady_clock::now();
+    benchmark::DoNotOptimize(read_stream(memory.get(), bytes));
+    std::chrono::duration<double> const seconds = std::chrono::steady_clock::now() - begin;
+    best = std::max(best, static_cast<double>(bytes) / seconds.count());
+  }
+  return best;
+}
+
 /// Times `call(i)`; adds the median of the iterations, which one disturbed call does not move.
 template <class Call>
 void time_calls(benchmark::State& state, counters const& known, Call&& call) {
   std::vector<double> all;
+  double const before = read_rate(2, stream_bytes / 4);
   std::int64_t i = 0;
   for (auto _ : state) {
     auto const begin = std::chrono::steady_clock::now();
@@ -278,6 +293,8 @@ void time_calls(benchmark::State& state, counters const& known, Call&& call) {
   state.counters["median_ms"] = *middle * 1e3;
   state.counters["least_ms"] = *std::min_element(all.begin(), all.end()) * 1e3;
   state.counters["read_bytes_per_second"] = rate;
+  state.counters["read_before"] = before;
+  state.counters["read_after"] = read_rate(2, stream_bytes / 4);
   state.counters["read_share"] = rate / read_bytes_per_second;
 }
 
@@ -435,25 +452,12 @@ void add_points() {
   }
 }
 
-/// The best of many reads of 1 GB, before anything else runs.
-double measure_bandwidth() {
-  block<float> const memory = random_block<float>(stream_bytes / 4, 1);
-  double best = 0.0;
-  for (int i = 0; i < 20; ++i) {
-    auto const begin = std::chrono::steady_clock::now();
-    benchmark::DoNotOptimize(read_stream(memory.get()));
-    std::chrono::duration<double> const seconds = std::chrono::steady_clock::now() - begin;
-    best = std::max(best, static_cast<double>(stream_bytes) / seconds.count());
-  }
-  return best;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  read_bytes_per_second = measure_bandwidth();
+  read_bytes_per_second = read_rate(20, stream_bytes);
   benchmark::AddCustomContext("read_bytes_per_second", std::to_string(read_bytes_per_second));
   benchmark::AddCustomContext("threads", std::to_string(threads));
   benchmark::AddCustomContext("delay_percent", std::to_string(TKA_BENCH_DELAY_PERCENT));
