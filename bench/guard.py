@@ -4,7 +4,7 @@
 
 """Says which points of a benchmark moved between two runs, beyond what the runs themselves scatter.
 
-    bench/guard.py BEFORE.json AFTER.json [--minimum 0.03] [--factor 3] [--statistic least_ms]
+    bench/guard.py BEFORE.json AFTER.json [--minimum 0.03] [--factor 3] [--all] ...
 
 Either file may be Google Benchmark's output with repetitions, bench/results/matrix_cpu.json, or that
 of bench/cuda/decode.py. A point has moved where the medians of its repetitions differ by more than
@@ -12,7 +12,11 @@ of bench/cuda/decode.py. A point has moved where the medians of its repetitions 
 scaled to standard deviations, added as squares). A point that only one run has, or that only one
 refuses, has moved too.
 
-Exit status: 0 nothing moved, 1 something did, 2 the files cannot be compared.
+Where repetitions say what read bandwidth they met before and after, those that met one further than
+`--calm` from the usual one of both runs are left out: the machine was in another state, whatever the
+program. A point with too few repetitions left is undecided.
+
+Exit status: 0 nothing moved, 1 something did, 2 nothing could be compared.
 """
 
 import argparse
@@ -34,6 +38,16 @@ class Unusable(Exception):
 class Point:
     samples: list
     refused: str = ""
+    met: list = dataclasses.field(default_factory=list)  # (before, after) of each sample, where known
+
+    def calm(self, usual, calm):
+        """The point without the samples that met an unusual bandwidth."""
+        if not self.met:
+            return self
+        kept = [
+            (x, m) for x, m in zip(self.samples, self.met) if all(abs(rate / usual - 1) <= calm for rate in m)
+        ]
+        return Point([x for x, _ in kept], self.refused, [m for _, m in kept])
 
     @property
     def median(self):
@@ -57,13 +71,18 @@ def of_google_benchmark(data, statistic):
             point.refused = entry["error_message"]
         else:
             point.samples.append(entry.get(statistic, entry["real_time"]))
+            if "read_before" in entry:
+                point.met.append((entry["read_before"], entry["read_after"]))
     return points
 
 
 def of_matrix(data, statistic):
-    return {
-        p["name"]: Point(p.get("samples", {}).get(statistic, []), p.get("refused", "")) for p in data["points"]
-    }
+    points = {}
+    for found in data["points"]:
+        samples = found.get("samples", {})
+        met = list(zip(samples.get("read_before", []), samples.get("read_after", [])))
+        points[found["name"]] = Point(samples.get(statistic, []), found.get("refused", ""), met)
+    return points
 
 
 def of_cuda(data):
@@ -105,13 +124,15 @@ def read(path, statistic):
 class Verdict:
     name: str
     moved: bool
+    undecided: bool = False
     change: float = 0.0  # relative, of the medians
     allowed: float = 0.0
     note: str = ""
 
     def __str__(self):
         if self.note:
-            return f"{'MOVED' if self.moved else 'same '}  {self.name}: {self.note}"
+            word = "MOVED" if self.moved else "?" if self.undecided else "same"
+            return f"{word:6} {self.note}: {self.name}"
         word = "same " if not self.moved else "SLOWER" if self.change > 0 else "faster"
         return f"{word:6} {self.change:+7.1%} (allowed {self.allowed:.1%})  {self.name}"
 
@@ -123,15 +144,28 @@ def judge(name, before, after, minimum, factor):
         moved = bool(before.refused) != bool(after.refused)
         which = "both runs" if not moved else "the first run" if before.refused else "the second run"
         return Verdict(name, moved, note=f"refused in {which}: {before.refused or after.refused}")
+    kept = min(len(before.samples), len(after.samples))
+    if kept < FEWEST:
+        return Verdict(name, False, undecided=True, note=f"{kept} repetitions at the usual bandwidth")
     # Relative to the smaller median, so that the two runs may be given in any order.
     low, high = sorted([before.median, after.median])
     distance = high / low - 1
     allowed = max(minimum, factor * math.hypot(before.scatter, after.scatter))
     change = after.median / before.median - 1
-    return Verdict(name, distance > allowed, change, allowed)
+    return Verdict(name, distance > allowed, change=change, allowed=allowed)
 
 
-def compare(before, after, minimum, factor):
+def usual_rate(*runs):
+    """The median read bandwidth that the repetitions of all runs met; None where unknown."""
+    rates = [rate for run in runs for point in run.values() for pair in point.met for rate in pair]
+    return statistics.median(rates) if rates else None
+
+
+def compare(before, after, minimum, factor, calm):
+    usual = usual_rate(before, after)
+    if usual is not None:
+        before = {name: point.calm(usual, calm) for name, point in before.items()}
+        after = {name: point.calm(usual, calm) for name, point in after.items()}
     names = list(dict.fromkeys([*before, *after]))
     return [judge(n, before.get(n), after.get(n), minimum, factor) for n in names]
 
@@ -143,6 +177,7 @@ def main(words=None):
     parser.add_argument("--minimum", type=float, default=0.03, help="changes below this are never reported")
     parser.add_argument("--factor", type=float, default=3.0, help="how many deviations of both runs")
     parser.add_argument("--statistic", default="least_ms", help="counter that is compared; real_time where absent")
+    parser.add_argument("--calm", type=float, default=0.1, help="how far read bandwidth may be from the usual")
     parser.add_argument("--all", action="store_true", help="also say what did not move")
     options = parser.parse_args(words)
     try:
@@ -151,11 +186,14 @@ def main(words=None):
     except Unusable as problem:
         print(f"guard.py: {problem}", file=sys.stderr)
         return 2
-    verdicts = compare(before, after, options.minimum, options.factor)
+    verdicts = compare(before, after, options.minimum, options.factor, options.calm)
     moved = [v for v in verdicts if v.moved]
-    for verdict in verdicts if options.all else moved:
+    undecided = [v for v in verdicts if v.undecided]
+    for verdict in verdicts if options.all else moved + undecided:
         print(verdict)
-    print(f"{len(moved)} of {len(verdicts)} points moved")
+    print(f"{len(moved)} of {len(verdicts)} points moved, {len(undecided)} undecided")
+    if len(undecided) == len(verdicts):
+        return 2
     return 1 if moved else 0
 
 

@@ -52,14 +52,14 @@ class Guard(unittest.TestCase):
 
     def test_same(self):
         status, text = self.run_guard(google({"a": QUIET}), google({"a": QUIET[::-1]}))
-        self.assertEqual((status, text), (0, "0 of 1 points moved\n"))
+        self.assertEqual((status, text), (0, "0 of 1 points moved, 0 undecided\n"))
 
     def test_slower_and_faster(self):
         slow = [1.05 * x for x in QUIET]
         status, text = self.run_guard(google({"a": QUIET, "b": QUIET}), google({"a": slow, "b": QUIET}))
         self.assertEqual(status, 1)
         self.assertIn("SLOWER   +5.0%", text)
-        self.assertIn("1 of 2 points moved", text)
+        self.assertIn("1 of 2 points moved, 0 undecided", text)
         status, text = self.run_guard(google({"a": slow}), google({"a": QUIET}))
         self.assertEqual(status, 1)
         self.assertIn("faster", text)
@@ -96,6 +96,19 @@ class Guard(unittest.TestCase):
 
         self.assertEqual(self.run_guard(matrix(QUIET), matrix(QUIET))[0], 0)
         self.assertIn("1 of 2", self.run_guard(matrix(QUIET), matrix([1.05 * x for x in QUIET]))[1])
+
+    def test_spells_are_left_out(self):
+        def matrix(samples, rates):
+            return {"points": [{"name": "a", "samples": {
+                "least_ms": samples, "read_before": rates, "read_after": rates}}]}
+
+        calm = matrix(QUIET, [35.0] * 5)
+        half = matrix(QUIET[:3] + [0.7] * 4, [35.0] * 3 + [60.0] * 4)
+        self.assertEqual(self.run_guard(calm, half)[0], 0)
+        self.assertEqual(self.run_guard(calm, half, "--calm", "9", "--factor", "0")[0], 1)
+        status, text = self.run_guard(calm, matrix([0.7] * 4, [60.0] * 4))
+        self.assertEqual(status, 2)
+        self.assertIn("0 repetitions at the usual bandwidth", text)
 
     def test_cuda(self):
         self.assertEqual(self.run_guard(cuda(QUIET), cuda(QUIET))[0], 0)
