@@ -7,7 +7,8 @@
     bench/plots.py [--results bench/results/matrix_cpu.json] [--output bench/results]
 
 Needs matplotlib. A mark is the median of the repetitions, a bar reaches from the fastest repetition
-to the slowest. The same file gives the same pictures.
+to the slowest; those that met an unusual read bandwidth are left out, as by guard.py. The same file
+gives the same pictures.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import json
 import pathlib
 import statistics
 
+import guard
 import matplotlib
 
 matplotlib.use("svg")
@@ -30,6 +32,7 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",
     "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white",
 }
+CALM = 0.15  # how far from the usual bandwidth a repetition may be
 EXACT, GROUP, BUCKETED, DENSE, FLOOR = "#1f5fa8", "#6aa4d9", "#d9822b", "#666666", "#b22222"
 
 
@@ -41,6 +44,11 @@ class Results:
         for point in self.points:
             point["axes"] = dict(part.split(":", 1) for part in point["name"].split("/") if ":" in part)
             point["peer"] = point["name"].startswith("peer/")
+        known = guard.of_matrix(self.data, "median_ms")
+        usual = guard.usual_rate(known)
+        for point in self.points:
+            calm = known[point["name"]].calm(usual, CALM).samples
+            point["ms"] = calm if len(calm) >= guard.FEWEST else known[point["name"]].samples
 
     def find(self, **axes):
         """The point of the library that differs from the base in these axes, or None."""
@@ -68,13 +76,13 @@ class Results:
 
 
 def ms(point):
-    return statistics.median(point["samples"]["median_ms"])
+    return statistics.median(point["ms"])
 
 
 def spread(points):
     """Error bars from the fastest to the slowest repetition, as matplotlib wants them."""
     middle = [ms(p) for p in points]
-    samples = [p["samples"]["median_ms"] for p in points]
+    samples = [p["ms"] for p in points]
     return [[m - min(s) for m, s in zip(middle, samples)], [max(s) - m for m, s in zip(middle, samples)]]
 
 
