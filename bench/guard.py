@@ -191,6 +191,9 @@ def main(words=None):
     undecided = [v for v in verdicts if v.undecided]
     for verdict in verdicts if options.all else moved + undecided:
         print(verdict)
+    changes = [v.change for v in verdicts if v.allowed]
+    if len(changes) > 1:
+        print(f"{statistics.median(changes):+.1%} is the median change of {len(changes)} points, and judges none")
     print(f"{len(moved)} of {len(verdicts)} points moved, {len(undecided)} undecided")
     if len(undecided) == len(verdicts):
         return 2
