@@ -20,7 +20,7 @@ namespace bench {
 /// values are widened a thousand rows at a time, so that they stay in the cache.
 template <class T>
 void dense_eigen(T const* q, T const* k, T const* v, float* o, std::int64_t batch,
-                 std::int64_t kv_len, float scale) {
+                 std::int64_t kv_len) {
   using scalar = std::conditional_t<std::is_same_v<T, float>, float, Eigen::bfloat16>;
   using rows = Eigen::Matrix<scalar, Eigen::Dynamic, head_dim, Eigen::RowMajor>;
   using heads = Eigen::Matrix<float, group, head_dim, Eigen::RowMajor>;

@@ -2,17 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// One decode step on the CPU under every policy: a base point, each axis varied around it, and
-/// selection x precision x scope in full; beside it dense attention with Eigen. The name of a
-/// benchmark is its point; those whose name begins with `short/` are for comparing two builds.
+/// One decode step on the CPU at every point that bench/matrix.py lists, and beside it dense
+/// attention with Eigen. The name of a benchmark is its point; those whose name begins with
+/// `short/` are for comparing two builds.
 
 #include "cpu/dense_peer.hpp"
 #include "cpu/inputs.hpp"
 #include "cpu/memory.hpp"
+#include "fidelity.hpp"
+#include "point.hpp"
 
 #include <tka/backend/cpu.hpp>
-#include <tka/metrics/recall.hpp>
-#include <tka/metrics/retained_mass.hpp>
 #include <tka/sparse_attention.hpp>
 
 #include <benchmark/benchmark.h>
@@ -21,11 +21,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <map>
 #include <numeric>
 #include <random>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -37,23 +37,7 @@ namespace {
 
 using namespace bench;
 
-constexpr float scale = 0.08838835f;
-constexpr std::int32_t page_size = 64;
-constexpr std::int32_t index_heads = 64;
-constexpr std::int32_t large_bound = 1 << 20;
-
 double read_bytes_per_second = 0.0;
-
-/// What of a point is known only when it runs.
-struct point {
-  std::int32_t batch = 1;
-  std::int32_t kv_len = 32768;
-  std::int32_t k = 2048;
-  float recall = 0.0f;  ///< only bucketed
-  std::int32_t bound = 0;
-  char const* scores = "normal";
-  bool in_short_list = false;
-};
 
 // ---- one call -----------------------------------------------------------------------------------
 
@@ -61,11 +45,18 @@ template <class Selection>
 constexpr bool indexes =
     std::is_same_v<typename Selection::score_source, tka::detail::index_scores>;
 
-/// The outputs of one call that say what it selected.
-struct outcome {
-  std::vector<float> lse, lse_visible;
-  std::vector<std::int32_t> positions, count;
-  std::int32_t capacity = 0, scope_heads = 0;
+/// The selection that an approximate one is compared with.
+template <class Selection>
+struct exact_of {
+  using type = Selection;
+};
+template <>
+struct exact_of<tka::bucketed> {
+  using type = tka::exact_radix;
+};
+template <>
+struct exact_of<tka::lightning_indexer<tka::bucketed>> {
+  using type = tka::lightning_indexer<tka::exact_radix>;
 };
 
 /// One problem with all its memory, ready to be called.
@@ -181,70 +172,24 @@ class subject {
 
 // ---- what a point is measured against -----------------------------------------------------------
 
-/// Rows of K or V that some head of a group selects, over all groups.
-double selected_rows(outcome const& s) {
-  std::size_t const shared = static_cast<std::size_t>(std::max(1, s.scope_heads / kv_heads));
-  double rows = 0.0;
-  for (std::size_t first = 0; first < s.count.size(); first += shared) {
-    std::vector<std::int32_t> all;
-    for (std::size_t row = first; row < first + shared; ++row) {
-      auto const* const from = s.positions.data() + row * static_cast<std::size_t>(s.capacity);
-      all.insert(all.end(), from, from + s.count[row]);
-    }
-    std::sort(all.begin(), all.end());
-    rows += static_cast<double>(std::unique(all.begin(), all.end()) - all.begin());
-  }
-  return s.scope_heads == 1 ? rows * kv_heads : rows;  // one selection reads all key heads
-}
-
-double mean_recall(outcome const& a, outcome const& exact) {
-  double sum = 0.0;
-  for (std::size_t row = 0; row < a.count.size(); ++row) {
-    std::size_t const at = row * static_cast<std::size_t>(a.capacity);
-    sum += tka::recall(a.positions.data() + at, a.count[row], exact.positions.data() + at,
-                       exact.count[row]);
-  }
-  return sum / static_cast<double>(a.count.size());
-}
-
-double mean_mass(outcome const& a) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < a.lse.size(); ++i) {
-    sum += tka::retained_mass(double{a.lse[i]}, double{a.lse_visible[i]});
-  }
-  return sum / static_cast<double>(a.lse.size());
-}
-
-using counters = std::map<std::string, double>;
-
-/// Bytes and products of one call, and the fidelity of its selection.
+/// Bytes and products of one call, and the fidelity of its selection; empty where it fails.
 template <class Selection, class Precision, class Form>
 counters describe(point const& p) {
-  using of_point = subject<Selection, Precision, Form>;
+  using exact = typename exact_of<Selection>::type;
+  constexpr bool by_index = indexes<Selection>;
   constexpr double row_bytes = head_dim * double{sizeof(typename Precision::key_type)};
-  constexpr auto metrics = indexes<Selection> ? tka::metrics::selected : tka::metrics::visible;
-  of_point const call(p, metrics);
+  constexpr auto metrics = by_index ? tka::metrics::selected : tka::metrics::visible;
+  subject<Selection, Precision, Form> const call(p, metrics);
   outcome const found = call.selected();
-  if (found.count.empty()) return {};
-  double const keys = double(p.batch) * p.kv_len;
-  double const rows = selected_rows(found);
-  double const attended = double(p.batch) * q_heads * found.capacity;
-  counters c;
-  c["v_bytes"] = rows * row_bytes;
-  if constexpr (indexes<Selection>) {
-    c["k_bytes"] = keys * head_dim + rows * row_bytes;  // index keys, and the keys selected
-    c["multiply_adds"] = (keys * index_heads + 2 * attended) * head_dim;
-  } else {
-    c["k_bytes"] = keys * kv_heads * row_bytes;
-    c["multiply_adds"] = (keys * q_heads + attended) * head_dim;
-    c["retained_mass"] = mean_mass(found);
-    c["recall"] = 1.0;
-  }
-  if constexpr (std::is_same_v<Selection, tka::bucketed>) {
-    subject<tka::exact_radix, Precision, Form> const reference(p, tka::metrics::visible);
-    outcome const exact = reference.selected();
-    c["recall"] = mean_recall(found, exact);
-    c["exact_retained_mass"] = mean_mass(exact);
+  if (malformed(found, p) != nullptr) return {};
+  counters c = work_of(p, found, row_bytes, by_index);
+  c["recall"] = 1.0;
+  if constexpr (!by_index) c["retained_mass"] = mean_mass(found);
+  if constexpr (!std::is_same_v<Selection, exact>) {
+    subject<exact, Precision, Form> const reference(p, metrics);
+    outcome const best = reference.selected();
+    c["recall"] = mean_recall(found, best);
+    if constexpr (!by_index) c["exact_retained_mass"] = mean_mass(best);
     tka::bucket_rule const& rule = call.plan().bucket_rule;
     c["expected_recall"] = tka::expected_recall(p.kv_len, p.k, rule.buckets(p.k), rule.per_bucket);
   }
@@ -299,20 +244,20 @@ void time_calls(benchmark::State& state, counters const& known, Call&& call) {
 }
 
 template <class Selection, class Precision, class Form>
-void run(benchmark::State& state, std::string const& name, point const& p) {
+void run(benchmark::State& state, point const& p) {
   subject<Selection, Precision, Form> const call(p);
   if (call.plan().status != tka::status::ok) {
     state.SkipWithError(tka::to_string(call.plan().status));
     return;
   }
   static std::map<std::string, counters> known;  // a benchmark is entered again and again
-  if (!known.contains(name)) known[name] = describe<Selection, Precision, Form>(p);
-  if (known[name].empty() || call(call.at(0)) != tka::status::ok) {
+  if (!known.contains(p.name)) known[p.name] = describe<Selection, Precision, Form>(p);
+  if (known[p.name].empty() || call(call.at(0)) != tka::status::ok) {
     state.SkipWithError("the call failed");
     return;
   }
   tka::status status = tka::status::ok;
-  time_calls(state, known[name], [&](std::int64_t i) {
+  time_calls(state, known[p.name], [&](std::int64_t i) {
     tka::status const s = call(call.at((i + 1) % call.copies()));
     if (s != tka::status::ok) status = s;
   });
@@ -332,18 +277,18 @@ double difference(Subject const& call, std::vector<float> const& dense) {
 }
 
 template <class Precision>
-void run_dense(benchmark::State& state, std::string const& name, point p) {
+void run_dense(benchmark::State& state, point p) {
   p.k = p.kv_len;
   subject<tka::exact_radix, Precision, tka::form<>> const call(p);
   std::vector<float> o(static_cast<std::size_t>(p.batch) * q_heads * head_dim);
   auto const dense = [&](std::int64_t copy) {
-    dense_eigen(call.q(), call.k(copy), call.v(copy), o.data(), p.batch, p.kv_len, scale);
+    dense_eigen(call.q(), call.k(copy), call.v(copy), o.data(), p.batch, p.kv_len);
   };
   static std::map<std::string, double> checked;
   dense(0);
-  if (!checked.contains(name)) checked[name] = difference(call, o);
+  if (!checked.contains(p.name)) checked[p.name] = difference(call, o);
   // Outputs are averages of thousands of normal values: about 0.03. bf16 rounds them to 1 / 512.
-  if (!(checked[name] < 1e-3)) {
+  if (!(checked[p.name] < 1e-3)) {
     state.SkipWithError("its output is not that of the library with k = kv_len");
     return;
   }
@@ -354,101 +299,38 @@ void run_dense(benchmark::State& state, std::string const& name, point p) {
              {{"k_bytes", bytes},
               {"v_bytes", bytes},
               {"multiply_adds", products},
-              {"largest_difference", checked[name]}},
+              {"largest_difference", checked[p.name]}},
              [&](std::int64_t i) { dense((i + 1) % call.copies()); });
 }
 
 // ---- the list of points -------------------------------------------------------------------------
 
-using tka::bf16;
-using tka::bucketed;
-using tka::exact_radix;
-using by_head = tka::form<>;
-using by_group = tka::form<tka::scope::kv_group>;
-using by_head_paged = tka::form<tka::kv::paged>;
-
-template <class P>
-constexpr char const* precision_name = std::is_same_v<P, tka::fp32>   ? "fp32"
-                                       : std::is_same_v<P, tka::bf16> ? "bf16"
-                                       : std::is_same_v<P, tka::fp16> ? "fp16"
-                                                                      : "fp8";
-
-std::string sizes(point const& p) {
-  return "/batch:" + std::to_string(p.batch) + "/kv_len:" + std::to_string(p.kv_len);
-}
+using runner = void (*)(benchmark::State&, point);
 
 template <class Selection, class Precision, class Form>
-void add(point const& p) {
-  std::string selection = indexes<Selection> ? "lightning_indexer" : "exact_radix";
-  if constexpr (std::is_same_v<Selection, bucketed>) {
-    char recall[16];
-    std::snprintf(recall, sizeof recall, "%g", double{p.recall});
-    selection = std::string("bucketed_") + recall;
-  }
-  bool const grouped = std::is_same_v<typename Form::scope, tka::scope::kv_group>;
-  std::string const name = std::string(p.in_short_list ? "short" : "full") +
-                           "/selection:" + selection + "/precision:" + precision_name<Precision> +
-                           "/scope:" +
-                           (indexes<Selection> ? "all_heads"
-                            : grouped          ? "kv_group"
-                                               : "query_head") +
-                           "/kv:" + (Form::kv_source::has_pages ? "paged" : "contiguous") +
-                           sizes(p) + "/k:" + std::to_string(p.k) +
-                           "/bound:" + (p.bound > 0 ? "1M" : "exact") + "/scores:" + p.scores;
-  benchmark::RegisterBenchmark(
-      name.c_str(), [=](benchmark::State& s) { run<Selection, Precision, Form>(s, name, p); })
-      ->UseManualTime()
-      ->Unit(benchmark::kMillisecond);
+void run_point(benchmark::State& state, point p) {
+  run<Selection, Precision, Form>(state, p);
 }
 
-template <class Precision>
-void add_peer(point const& p) {
-  std::string const name =
-      std::string("peer/dense_eigen/precision:") + precision_name<Precision> + sizes(p);
-  benchmark::RegisterBenchmark(name.c_str(),
-                               [=](benchmark::State& s) { run_dense<Precision>(s, name, p); })
-      ->UseManualTime()
-      ->Unit(benchmark::kMillisecond);
-}
+std::map<std::string_view, runner> const runners{
+#define TKA_MATRIX_COMBINATION(name, selection, precision, ...) \
+  {name, run_point<selection, precision, __VA_ARGS__>},
+#include "combinations.inc"
+#undef TKA_MATRIX_COMBINATION
+    {"peer/dense_eigen/fp32", run_dense<tka::fp32>},
+    {"peer/dense_eigen/bf16", run_dense<tka::bf16>},
+};
 
-template <class Precision>
-void add_cross() {
-  constexpr bool listed = std::is_same_v<Precision, bf16>;
-  add<exact_radix, Precision, by_head>({.in_short_list = true});
-  add<exact_radix, Precision, by_group>({.in_short_list = listed});
-  add<bucketed, Precision, by_head>({.recall = 0.99f, .in_short_list = listed});
-  add<bucketed, Precision, by_group>({.recall = 0.99f, .in_short_list = listed});
-}
+constexpr point points[] = {
+#include "points.inc"
+};
 
 void add_points() {
-  add_cross<tka::fp32>();
-  add_cross<tka::bf16>();
-  add_cross<tka::fp16>();
-  add_cross<tka::fp8>();
-  add<tka::lightning_indexer<exact_radix>, bf16, by_head>({.in_short_list = true});
-  for (float const recall : {0.8f, 0.9f, 0.95f, 0.999f, 1.0f}) {
-    add<bucketed, bf16, by_head>({.recall = recall});  // 1 is refused, and says so
-  }
-  add<exact_radix, bf16, by_head_paged>({.in_short_list = true});
-  for (std::int32_t const kv_len : {8192, 131072}) {
-    add<exact_radix, bf16, by_head>({.kv_len = kv_len, .in_short_list = true});
-    add<exact_radix, bf16, by_group>({.kv_len = kv_len});
-    add<bucketed, bf16, by_head>({.kv_len = kv_len, .recall = 0.99f});
-  }
-  add<exact_radix, bf16, by_head>({.batch = 4, .in_short_list = true});
-  add<exact_radix, bf16, by_head>({.k = 64, .in_short_list = true});
-  add<exact_radix, bf16, by_head>({.k = 256});
-  add<exact_radix, bf16, by_head>({.bound = large_bound, .in_short_list = true});
-  for (std::string_view const scores : score_kinds) {
-    if (scores == "normal") continue;
-    bool const listed = scores == "narrow" || scores == "zeros_94" || scores == "ascending";
-    add<exact_radix, bf16, by_head>({.scores = scores.data(), .in_short_list = listed});
-    add<bucketed, bf16, by_head>({.recall = 0.99f, .scores = scores.data()});
-  }
-  for (point const p :
-       {point{.kv_len = 8192}, point{}, point{.kv_len = 131072}, point{.batch = 4}}) {
-    add_peer<tka::fp32>(p);
-    add_peer<tka::bf16>(p);
+  for (point const& p : points) {
+    runner const r = runners.at(p.combination);
+    benchmark::RegisterBenchmark(p.name, [=](benchmark::State& state) { r(state, p); })
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond);
   }
 }
 
