@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// What the benchmark library offers to decode.py: plain C, loaded by ctypes. decode.py repeats
+/// What the benchmark library offers to decode.py and to matrix.cpp: plain C. library.py repeats
 /// these structures field by field.
 
 #pragma once
@@ -13,14 +13,11 @@
 extern "C" {
 #endif
 
-enum tka_bench_task { TKA_BENCH_ATTEND = 0, TKA_BENCH_SELECT = 1, TKA_BENCH_ATTEND_SELECTED = 2 };
-enum tka_bench_selection { TKA_BENCH_EXACT_RADIX = 0, TKA_BENCH_BUCKETED = 1 };
-enum tka_bench_scope { TKA_BENCH_QUERY_HEAD = 0, TKA_BENCH_KV_GROUP = 1 };
+/* Changes with the structures below. */
+#define TKA_BENCH_ABI 2
+int32_t tka_bench_abi(void);
 
 struct tka_bench_call {
-  int32_t task;
-  int32_t selection; /* not read by TKA_BENCH_ATTEND_SELECTED */
-  int32_t scope;
   int32_t batch;
   int32_t q_heads;
   int32_t kv_heads;
@@ -28,8 +25,11 @@ struct tka_bench_call {
   int32_t kv_len; /* the bound of the plan; real lengths are in tka_bench_tensors */
   int32_t head_dim;
   int32_t k;
+  int32_t page_size;   /* only paged */
+  int32_t index_heads; /* only with an indexer; its dimension is head_dim */
+  int32_t visible;     /* not 0: lse_visible can be made */
   float scale;
-  float recall;       /* only TKA_BENCH_BUCKETED */
+  float recall;       /* only bucketed; 0: the library's own target */
   int32_t workers;    /* these three: another schedule than the plan's; 0: its own */
   int32_t query_tile;
   int32_t stages;
@@ -44,13 +44,17 @@ struct tka_bench_plan {
   int32_t query_tile;
   int32_t splits;
   int32_t stages;
+  int32_t buckets; /* only bucketed: of a row that keeps k keys */
+  int32_t per_bucket;
   int64_t scratch_bytes;
   int64_t state_bytes;
 };
 
 /* Device memory. q and o are packed [batch, q_heads, q_len, head_dim], positions
-   [batch, scope_heads, q_len, capacity], count [batch, scope_heads, q_len]; k and v have strides
-   in elements from one sequence and one head to the next. Null: not made. */
+   [batch, scope_heads, q_len, capacity], count [batch, scope_heads, q_len], lse and lse_visible
+   [batch, q_heads, q_len], scores [batch, scope_heads, q_len, kv_len]; k and v have strides in
+   elements from one sequence (paged: page) and one head to the next, index_k one from a sequence
+   to the next. Null: not made, not read. */
 struct tka_bench_tensors {
   void const* q;
   void const* k;
@@ -61,13 +65,26 @@ struct tka_bench_tensors {
   int64_t head_stride;
   int32_t* positions;
   int32_t* count;
+  float* lse;
+  float* lse_visible;
   uint32_t* error;
   void* scratch;
   void* state;
+  int32_t const* block_table; /* only paged */
+  int64_t table_stride;
+  int64_t pages;
+  void const* index_q; /* only with an indexer */
+  void const* index_k;
+  float const* index_weights;
+  int64_t index_stride;
+  float const* scores; /* only stored_scores */
+  int64_t scores_stride;
 };
 
-/* A planned call, or null where this build lacks the instance. */
-void* tka_bench_create(struct tka_bench_call const*, struct tka_bench_plan*);
+/* A planned call of a combination, named as bench/matrix.py names it; null where this build lacks
+   it. */
+void* tka_bench_create(char const* combination, struct tka_bench_call const*,
+                       struct tka_bench_plan*);
 void tka_bench_destroy(void*);
 /* Both return a tka::status; run only enqueues on the stream. */
 int32_t tka_bench_initialize(void*, struct tka_bench_tensors const*, void* stream);

@@ -1,39 +1,26 @@
 # SPDX-FileCopyrightText: 2026 The tka authors
 # SPDX-License-Identifier: Apache-2.0
 
-# The library that bench/cuda/decode.py loads. It holds its own CUDA runtime and alone in a folder
-# with its stamp, so that the folder can be taken to a machine with a GPU.
+# The library that bench/cuda/decode.py loads, and the program bench_matrix_cuda over it. They stand
+# with their stamp in a folder that can be taken to a machine with a GPU, which needs no compiler.
 
 set(TKA_BENCH_CUDA_ARCHITECTURE "90a" CACHE STRING "Compute capability of the benchmark library")
-set(TKA_BENCH_CUDA_INSTANCES
-    "attend/exact_radix/query_head;attend/exact_radix/kv_group;attend/bucketed/query_head;\
-select/exact_radix/query_head;select/exact_radix/kv_group;\
-attend_selected/exact_radix/query_head;attend_selected/exact_radix/kv_group"
-    CACHE STRING "Instances (task/selection/scope) of the benchmark library")
+set(TKA_BENCH_CUDA_INSTANCES "" CACHE STRING "Combinations of the benchmark library: those of bench/matrix.py that \
+begin with one of these (task/selection/scope/precision/kv), or all")
 
-set(instances "")
-foreach(instance IN LISTS TKA_BENCH_CUDA_INSTANCES)
-  string(REPLACE "/" ", " arguments ${instance})
-  string(REPLACE "/" "_" name ${instance})
-  set(file ${CMAKE_CURRENT_BINARY_DIR}/instances/${name}.cu)
-  file(
-    CONFIGURE
-    OUTPUT ${file}
-    CONTENT "#include \"instance.cuh\"\nTKA_BENCH_INSTANCE(${arguments})\n"
-    @ONLY)
-  list(APPEND instances ${file})
-endforeach()
+set(generated ${CMAKE_CURRENT_BINARY_DIR}/matrix_cuda)
+tka_bench_matrix(cuda ${generated} instances ${TKA_BENCH_CUDA_INSTANCES})
 
 set(output ${PROJECT_BINARY_DIR}/bench/cuda)
+set(architecture ${TKA_BENCH_CUDA_ARCHITECTURE})
+# -std by hand: CMake before 3.26 does not know that nvcc has C++20.
+set(cuda_flags "SHELL:-gencode arch=compute_${architecture},code=sm_${architecture}" -std=c++20 -lineinfo
+               "SHELL:-Xcompiler=-Wall,-Wextra")
+
 add_library(tka_bench SHARED cuda/tka_bench.cu ${instances})
 target_link_libraries(tka_bench PRIVATE tka::tka $<TARGET_NAME_IF_EXISTS:tka::cuda>)
 target_include_directories(tka_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/cuda)
-set(architecture ${TKA_BENCH_CUDA_ARCHITECTURE})
-# -std by hand: CMake before 3.26 does not know that nvcc has C++20.
-target_compile_options(
-  tka_bench
-  PRIVATE "SHELL:-gencode arch=compute_${architecture},code=sm_${architecture}"
-          -std=c++20 -lineinfo "SHELL:-Xcompiler=-Wall,-Wextra")
+target_compile_options(tka_bench PRIVATE ${cuda_flags})
 set_target_properties(
   tka_bench
   PROPERTIES CUDA_ARCHITECTURES OFF
@@ -51,3 +38,30 @@ add_custom_target(
     ${CMAKE_CURRENT_SOURCE_DIR}/cuda/stamp.cmake
   DEPENDS tka_bench
   VERBATIM)
+
+# The program is quietly left out where Google Benchmark is not found.
+if(benchmark_FOUND)
+  add_executable(bench_matrix_cuda cuda/matrix.cpp cuda/matrix_kernels.cu ${generated}/recorded_scores.cpp)
+  target_link_libraries(bench_matrix_cuda PRIVATE tka::cuda tka_bench benchmark::benchmark)
+  target_include_directories(bench_matrix_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${generated})
+  target_compile_options(
+    bench_matrix_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_flags}>"
+                              $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion>)
+  set_target_properties(
+    bench_matrix_cuda
+    PROPERTIES CUDA_ARCHITECTURES OFF
+               CUDA_RUNTIME_LIBRARY Static
+               RUNTIME_OUTPUT_DIRECTORY ${output}
+               BUILD_RPATH "\$ORIGIN"
+               BUILD_RPATH_USE_ORIGIN ON)
+  get_target_property(kind benchmark::benchmark TYPE)
+  if(kind STREQUAL "SHARED_LIBRARY")
+    add_custom_command(
+      TARGET bench_matrix_cuda
+      POST_BUILD
+      COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:benchmark::benchmark>
+              ${output}/$<TARGET_SONAME_FILE_NAME:benchmark::benchmark>
+      VERBATIM)
+  endif()
+  add_dependencies(bench_cuda bench_matrix_cuda)
+endif()

@@ -8,9 +8,7 @@ import hashlib
 import json
 import pathlib
 
-TASKS = {"attend": 0, "select": 1, "attend_selected": 2}
-SELECTIONS = {"exact_radix": 0, "bucketed": 1}
-SCOPES = {"query_head": 0, "kv_group": 1}
+ABI = 2
 
 
 def structure(fields):
@@ -29,14 +27,14 @@ def structure(fields):
 
 Call = structure(
     [
-        ("int32", "task selection scope batch q_heads kv_heads q_len kv_len head_dim k"),
+        ("int32", "batch q_heads kv_heads q_len kv_len head_dim k page_size index_heads visible"),
         ("float", "scale recall"),
         ("int32", "workers query_tile stages"),
     ]
 )
 Plan = structure(
     [
-        ("int32", "status capacity scope_heads phases workers query_tile splits stages"),
+        ("int32", "status capacity scope_heads phases workers query_tile splits stages buckets per_bucket"),
         ("int64", "scratch_bytes state_bytes"),
     ]
 )
@@ -44,7 +42,13 @@ Tensors = structure(
     [
         ("pointer", "q k v o lengths"),
         ("int64", "batch_stride head_stride"),
-        ("pointer", "positions count error scratch state"),
+        ("pointer", "positions count lse lse_visible error scratch state"),
+        ("pointer", "block_table"),
+        ("int64", "table_stride pages"),
+        ("pointer", "index_q index_k index_weights"),
+        ("int64", "index_stride"),
+        ("pointer", "scores"),
+        ("int64", "scores_stride"),
     ]
 )
 
@@ -57,8 +61,10 @@ class Library:
     def __init__(self, path):
         self.path = pathlib.Path(path).resolve()
         self.functions = ctypes.CDLL(str(self.path))
+        if not hasattr(self.functions, "tka_bench_abi") or self.functions.tka_bench_abi() != ABI:
+            raise Failure(f"{self.path}: built from other sources than this script's; build it again")
         signatures = {
-            "create": (ctypes.c_void_p, [ctypes.POINTER(Call), ctypes.POINTER(Plan)]),
+            "create": (ctypes.c_void_p, [ctypes.c_char_p, ctypes.POINTER(Call), ctypes.POINTER(Plan)]),
             "destroy": (None, [ctypes.c_void_p]),
             "initialize": (ctypes.c_int32, [ctypes.c_void_p, ctypes.POINTER(Tensors), ctypes.c_void_p]),
             "run": (ctypes.c_int32, [ctypes.c_void_p, ctypes.POINTER(Tensors), ctypes.c_void_p]),
@@ -97,16 +103,16 @@ class Library:
 
 
 class Planned:
-    """One planned call."""
+    """One planned call of a combination, task/selection/scope/precision/kv as in bench/matrix.py."""
 
-    def __init__(self, library, task, selection, scope, **numbers):
+    def __init__(self, library, combination, **numbers):
         self.library = library
         self.handle = None
-        call = Call(task=TASKS[task], selection=SELECTIONS[selection], scope=SCOPES[scope], **numbers)
+        call = Call(**numbers)
         self.plan = Plan()
-        self.handle = library.create(ctypes.byref(call), ctypes.byref(self.plan))
+        self.handle = library.create(combination.encode(), ctypes.byref(call), ctypes.byref(self.plan))
         if not self.handle:
-            raise Failure(f"this build has no instance {task}/{selection}/{scope}")
+            raise Failure(f"this build has no {combination}")
         library.check(self.plan.status, "plan")
 
     def initialize(self, tensors, stream):

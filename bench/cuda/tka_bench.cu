@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <new>
 
 namespace tka_bench {
@@ -87,11 +88,11 @@ __global__ void __launch_bounds__(512) gather_kernel(uint4 const* from, std::int
 
 extern "C" {
 
-void* tka_bench_create(tka_bench_call const* c, tka_bench_plan* out) {
+std::int32_t tka_bench_abi(void) { return TKA_BENCH_ABI; }
+
+void* tka_bench_create(char const* combination, tka_bench_call const* c, tka_bench_plan* out) {
   for (tka_bench::entry const* e = tka_bench::entry::first(); e != nullptr; e = e->next) {
-    bool const any_selection = c->task == TKA_BENCH_ATTEND_SELECTED;
-    if (e->task != c->task || e->scope != c->scope) continue;
-    if (e->selection != c->selection && !any_selection) continue;
+    if (std::strcmp(e->combination, combination) != 0) continue;
     tka_bench::runner* const r = e->make(*c);
     tka::plan const& p = r->plan();
     *out = {.status = static_cast<std::int32_t>(p.status),
@@ -102,6 +103,8 @@ void* tka_bench_create(tka_bench_call const* c, tka_bench_plan* out) {
             .query_tile = p.schedule.query_tile,
             .splits = p.schedule.splits,
             .stages = p.schedule.stages,
+            .buckets = p.bucket_rule.buckets(c->k),
+            .per_bucket = p.bucket_rule.per_bucket,
             .scratch_bytes = static_cast<std::int64_t>(p.scratch_bytes),
             .state_bytes = static_cast<std::int64_t>(p.state_bytes)};
     return r;

@@ -269,9 +269,7 @@ class Tka:
         self.inputs = inputs
         self.planned = Planned(
             self.library,
-            self.task,
-            self.selection,
-            self.scope,
+            f"{self.task}/{self.selection}/{self.scope}/bf16/contiguous",
             batch=inputs.batch,
             q_heads=Q_HEADS,
             kv_heads=KV_HEADS,
