@@ -81,7 +81,8 @@ def of_matrix(data, statistic):
     for found in data["points"]:
         samples = found.get("samples", {})
         met = list(zip(samples.get("read_before", []), samples.get("read_after", [])))
-        points[found["name"]] = Point(samples.get(statistic, []), found.get("refused", ""), met)
+        chosen = samples.get(statistic) or samples.get("real_time", [])
+        points[found["name"]] = Point(chosen, found.get("refused", ""), met)
     return points
 
 

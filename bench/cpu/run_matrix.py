@@ -5,30 +5,29 @@
 """Builds the CPU matrix, runs it and writes bench/results/matrix_cpu.json.
 
     bench/cpu/run_matrix.py [--processes 3] [--repetitions 3] [--filter REGEX] [--output FILE]
-                            [--against PROGRAM=FILE]
+                            [--against PROGRAM=FILE] [--no-torch]
 
 `--filter ^short/` is the list that bench/guard.py compares. Repetitions of all points are shuffled,
 so that a spell of a busy machine falls on no point alone; processes are several because each is
 given other memory. `--against` runs another build of bench_matrix in turn with this one and writes
-its figures to FILE.
+its figures to FILE. Where PyTorch is installed its dense attention is measured too.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import shlex
 import statistics
 import sys
 
-from run import ROOT, command, processor
+from run import ROOT, processor
+
+sys.path.insert(0, str(ROOT / "bench"))
+import results  # noqa: E402
+from results import command  # noqa: E402
 
 PRESET = "bench"
-# What repetitions differ in; the other counters are the same in each.
-SAMPLED = ("real_time", "median_ms", "least_ms", "read_before", "read_after")
-CONSTANT = (
-    "k_bytes", "v_bytes", "multiply_adds", "recall", "expected_recall", "retained_mass",
-    "exact_retained_mass", "largest_difference",
-)
 
 
 def flags():
@@ -39,34 +38,15 @@ def flags():
     return [w for w in words if w.startswith(("-O", "-D", "-m", "-std", "-f"))]
 
 
-def points_of(runs):
-    """One entry for each point: its name, what is constant, the samples of all processes."""
-    points = {}
-    for entry in (e for run in runs for e in run["benchmarks"] if e["run_type"] == "iteration"):
-        name = entry["run_name"].removesuffix("/manual_time")
-        point = points.setdefault(name, {"name": name})
-        if entry.get("error_occurred"):
-            point["refused"] = entry["error_message"]
-            continue
-        point.update({key: entry[key] for key in CONSTANT if key in entry})
-        samples = point.setdefault("samples", {key: [] for key in SAMPLED})
-        for key in SAMPLED:
-            samples[key].append(float(f"{entry[key]:.5g}"))
-    return list(points.values())
-
-
-def run_once(program, words):
-    raw = ROOT / "build" / PRESET / "matrix.json"
-    command(str(program), *words, f"--benchmark_out={raw}")
-    return json.loads(raw.read_text())
-
-
-def result_of(runs, words):
+def result_of(runs, words, torch_points):
     context = runs[0]["context"]
+    # Of each process the best read, of these the median: a spell of one is not the machine.
+    read = statistics.median(float(r["context"]["read_bytes_per_second"]) for r in runs)
+    ceilings = {"read_bytes_per_second": read}
     return {
         "device": processor(),
         "threads": int(context["threads"]),
-        "caches": context["caches"],
+        "caches": [f"L{c['level']} {c['type']} {c['size'] >> 10} KiB" for c in context["caches"]],
         "date": context["date"],
         "commit": command("git", "rev-parse", "HEAD").strip(),
         "dirty": bool(command("git", "status", "--porcelain", "--untracked-files=no").strip()),
@@ -75,18 +55,10 @@ def result_of(runs, words):
         "processes": len(runs),
         "compiler": command("c++", "--version").splitlines()[0],
         "flags": flags(),
-        "delay_percent": int(context["delay_percent"]),
-        # Of each process the best read, of these the median: a spell of one is not the machine.
-        "read_bytes_per_second": statistics.median(float(r["context"]["read_bytes_per_second"]) for r in runs),
-        "points": points_of(runs),
+        "delay_percent": float(context["delay_percent"]),
+        "ceilings": ceilings,
+        "points": results.finish(results.points_of(runs) + torch_points, ceilings),
     }
-
-
-def text_of(result):
-    """JSON with a line for each point."""
-    head = json.dumps({k: v for k, v in result.items() if k != "points"}, indent=1)
-    lines = ",\n".join("  " + json.dumps(point) for point in result["points"])
-    return head[:-2] + ',\n "points": [\n' + lines + "\n ]\n}\n"
 
 
 def main():
@@ -96,32 +68,37 @@ def main():
     parser.add_argument("--filter", default=".")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "bench/results/matrix_cpu.json")
     parser.add_argument("--against", metavar="PROGRAM=FILE", help="another build, its processes in turn with these")
+    parser.add_argument("--no-torch", action="store_true", help="leave PyTorch out where it is installed")
     options = parser.parse_args()
 
     command("cmake", "--preset", PRESET)
     command("cmake", "--build", "--preset", PRESET, "--target", "bench_matrix")
+    raw = ROOT / "build" / PRESET / "matrix.json"
     programs = {options.output: ROOT / "build" / PRESET / "bench" / "bench_matrix"}
     if options.against:
         program, _, output = options.against.partition("=")
         programs[pathlib.Path(output)] = pathlib.Path(program).resolve()
-    words = [
-        f"--benchmark_filter={options.filter}",
-        f"--benchmark_repetitions={options.repetitions}",
-        "--benchmark_min_time=0.1",
-        "--benchmark_enable_random_interleaving=true",
-    ]
-    runs = {output: [] for output in programs}
-    for i in range(options.processes):
-        order = list(programs.items())
-        for output, program in order if i % 2 == 0 else reversed(order):
-            runs[output].append(run_once(program, words))
+    words = [*results.words_for(options.filter, options.repetitions), "--benchmark_min_time=0.1"]
+    peer = importlib.util.find_spec("torch") and not options.no_torch and not options.against
+    torch_points = {}
+
+    def run_once(program):
+        command(str(program), *words, f"--benchmark_out={raw}")
+        if peer:
+            made = json.loads(command(sys.executable, str(ROOT / "bench/cpu/torch_peer.py"), options.filter))
+            for point in made:
+                before = torch_points.setdefault(point["name"], point)
+                if before is not point and "samples" in before:
+                    for key, samples in point.get("samples", {}).items():
+                        before["samples"][key] += samples
+        return json.loads(raw.read_text())
+
+    runs = results.run_in_turn(programs, options.processes, run_once)
     for output in programs:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        result = result_of(runs[output], words)
+        result = result_of(runs[output], words, list(torch_points.values()))
         if output != options.output:  # built elsewhere, from what is not known here
             result.update(commit=None, dirty=None, compiler=None, flags=None)
-        output.write_text(text_of(result))
-        print(output)
+        results.write(output, result)
 
 
 if __name__ == "__main__":

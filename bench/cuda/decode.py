@@ -99,6 +99,8 @@ def bytes_of(point, name):
         return 2 * v  # the same rows of both
     if name.startswith("select"):
         return k
+    if name == "torch_topk":
+        return k * 4 * 4 // (2 * 128)  # four fp32 scores a key, a key of 128 bf16
     return 2 * k if name in ("cudnn", "flash") else k + v
 
 
@@ -118,7 +120,7 @@ def finish(result, composed):
                 continue
             c["bytes"] = bytes_of(point, name)
             c["bytes_share"] = ratio(c["bytes"] / c["us"] / 1e3, read)
-            if not name.startswith("attend_selected"):
+            if not name.startswith(("attend_selected", "torch_topk")):
                 c["k_gbs"] = point["k_bytes"] / c["us"] / 1e3
                 c["read_share"] = ratio(c["k_gbs"], read)
             for key, us in others.items():

@@ -164,9 +164,9 @@ cudaError_t batched_topk(void* memory, std::size_t& bytes, rows_of_scores const&
   };
   namespace execution = ::cuda::execution;
   auto const environment = ::cuda::std::execution::env{
-      ::cuda::stream_ref{stream}, execution::require(execution::determinism::gpu_to_gpu,
-                                                     execution::tie_break::prefer_smaller_index,
-                                                     execution::output_ordering::unsorted)};
+      ::cuda::stream_ref{stream},
+      execution::require(execution::determinism::not_guaranteed, execution::tie_break::unspecified,
+                         execution::output_ordering::unsorted)};
   return cub::DeviceBatchedTopK::MaxPairs(
       memory, bytes, rows_at(in.scores, in.length), rows_at(kept, k),
       ::cuda::make_constant_iterator(::cuda::make_counting_iterator(0)), rows_at(positions, k),

@@ -450,6 +450,26 @@ class Composed(Torch):
         return judged(problem, figures, reference.error(o, at), TORCH_TOLERANCE)
 
 
+class TopK(Torch):
+    """torch.topk over stored fp32 scores, a row a query head."""
+
+    def prepare(self, inputs):
+        super().prepare(inputs)
+        device = inputs.device.name
+        extents = (inputs.batch, Q_HEADS, inputs.kv_len)
+        self.stored = [torch.randn(extents, device=device) for _ in range(inputs.sets)]
+
+    def call(self, i):
+        return self.stored[i].topk(self.inputs.k_kept)
+
+    def check(self, reference):
+        found, at = self.call(0)
+        expected = self.stored[0].sort(dim=-1, descending=True).values[..., : self.inputs.k_kept]
+        same = torch.equal(found.sort(dim=-1, descending=True).values, expected)
+        same = same and torch.equal(self.stored[0].gather(-1, at), found)
+        return judged(None if same else "not the k largest", {}, None, None)
+
+
 OURS = {
     "query_head": {},
     "bound_1m": {"bound": BOUND_1M},
@@ -471,6 +491,7 @@ def contenders(libraries, options):
         Composed("composed_index_select", gather="index_select"),
         Dense("cudnn", SDPBackend.CUDNN_ATTENTION),
         Dense("flash", SDPBackend.FLASH_ATTENTION),
+        TopK("torch_topk"),
     ]
     if options["quick"]:
         made = [c for c in made if c.name in (options["composed"], "cudnn")]

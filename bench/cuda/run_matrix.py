@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The tka authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Runs the matrix on a GPU and writes bench/results/matrix_cuda.json.
+
+    bench/cuda/run_matrix.py [--processes 2] [--repetitions 5] [--filter REGEX] [--output FILE]
+                             [--torch] [--against PROGRAM=FILE | --delayed PERCENT=FILE]
+
+Needs what `cmake --workflow --preset bench-cuda` built and a GPU, no compiler; `--torch` also
+PyTorch, whose attention decode.py then measures behind the first process. `--against` runs another
+build in turn with this one, `--delayed` the same one with every call made longer by a kernel that
+waits; both write its figures to FILE, for bench/guard.py. Exit status 3: the device did not reach the
+bandwidths that it has had, so the run is rejected (it is written all the same, and says so).
+"""
+
+import argparse
+import json
+import pathlib
+import shlex
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+import results  # noqa: E402
+from results import ROOT  # noqa: E402
+
+# Bytes a second that an H200 has reached; 10 % less and something else is measured than the device.
+SEEN = {"H200": {"read_bytes_per_second": 4.5e12, "gather_bytes_per_second": 4.0e12}}
+CEILINGS = ("read_bytes_per_second", "gather_bytes_per_second", "launch_us")
+# decode.py's contenders as peers: name, and the axes of its points.
+TORCH_PEERS = {
+    "cudnn": ("sdpa_cudnn", ("precision", "batch", "kv_len")),
+    "flash": ("sdpa_flash", ("precision", "batch", "kv_len")),
+    "composed": ("torch_composed", ("precision", "batch", "kv_len", "k")),
+    "torch_topk": ("torch_topk", ("batch", "kv_len", "k")),
+}
+
+
+def driver():
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, check=True, text=True, capture_output=True, timeout=20).stdout.split("\n")[0].strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def build_of(program):
+    """What build.json beside the program says of its library."""
+    stamp = program.parent / "build.json"
+    return json.loads(stamp.read_text("utf-8")) if stamp.is_file() else {}
+
+
+def torch_points(data):
+    """Points of what decode.py measured of PyTorch, and what is to be said of that run."""
+    points = []
+    for place in data["points"]:
+        axes = {"precision": "bf16", "batch": place["batch"], "kv_len": place["kv_len"], "k": data["shape"]["k"]}
+        for name, (peer, shown) in TORCH_PEERS.items():
+            found = place.get("contenders", {}).get(name)
+            if found is None:
+                continue
+            named = "/".join(f"{axis}:{axes[axis]}" for axis in shown)
+            point = {"name": f"peer/{peer}/{named}", "axes": {axis: axes[axis] for axis in shown}}
+            if "samples_us" in found:
+                samples = [results.rounded(us / 1e3) for us in found["samples_us"]]
+                point["samples"] = {key: samples for key in ("real_time", "median_ms", "least_ms")}
+                point["enqueue_us"] = results.rounded(found["enqueue_us"])
+                if name in ("cudnn", "flash"):
+                    point.update(k_bytes=place["k_bytes"], v_bytes=place["k_bytes"])
+            else:
+                point["refused"] = str(found.get("error") or found.get("check", {}).get("problem"))
+            points.append(point)
+    ours = {
+        f"{place['batch']}x{place['kv_len']}": results.rounded(place["contenders"]["query_head"]["us"] / 1e3)
+        for place in data["points"]
+        if "us" in place.get("contenders", {}).get("query_head", {})
+    }
+    # The same call in that process, to hold against the point of this program.
+    about = {"torch": data.get("torch"), "cudnn": data.get("cudnn"), "query_head_ms": ours}
+    return points, about
+
+
+def complaints(result):
+    """Why the run is rejected; empty: it is not."""
+    lines = []
+    for device, seen in SEEN.items():
+        for name, rate in seen.items() if device in result["device"] else ():
+            if result["ceilings"][name] < 0.9 * rate:
+                lines.append(f"{name} is {result['ceilings'][name]:.3g}, 10 % or more under {rate:.3g}")
+    return lines
+
+
+def result_of(runs, program, words, extra):
+    context = runs[0]["context"]
+    ceilings = {name: statistics.median(float(r["context"][name]) for r in runs) for name in CEILINGS}
+    build = build_of(program)
+    points = results.points_of(runs)
+    torch = {}
+    if extra:
+        more, torch = torch_points(extra)
+        points += more
+    result = {
+        "device": context["device"],
+        "driver": driver(),
+        "cuda": context["cuda"],
+        "cub": context["cub"],
+        "date": context["date"],
+        "commit": build.get("commit"),
+        "dirty": build.get("dirty"),
+        "compiler": build.get("compiler"),
+        "architecture": build.get("architecture"),
+        "command": shlex.join(["bench/cuda/run_matrix.py", *sys.argv[1:]]),
+        "program": shlex.join(["bench_matrix_cuda", *words]),
+        "processes": len(runs),
+        "delay_percent": float(context["delay_percent"]),
+        "ceilings": ceilings,
+        **({"torch_run": torch} if torch else {}),
+        "points": results.finish(points, ceilings),
+    }
+    rejected = complaints(result)
+    if rejected:
+        result["rejected"] = rejected
+    return result
+
+
+def summary(result):
+    """A line for each point, for whoever waits."""
+    for point in result["points"]:
+        if "refused" in point:
+            print(f"{'-':>9}  {point['name']}: {point['refused']}")
+        elif "median_ms" in point:
+            share = f"{point['read_share']:4.0%}" if "read_share" in point else "    "
+            print(f"{point['median_ms'] * 1e3:9.1f} us {share} +-{point['spread']:4.0%}  {point['name']}")
+    print({name: float(f"{value:.4g}") for name, value in result["ceilings"].items()})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    folder = ROOT / "build/bench-cuda/bench/cuda"
+    parser.add_argument("--program", type=pathlib.Path, default=folder / "bench_matrix_cuda")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--repetitions", type=int, default=5, help="in each process")
+    parser.add_argument("--filter", default=".")
+    parser.add_argument("--torch", action="store_true", help="also PyTorch's attention, by decode.py")
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "bench/results/matrix_cuda.json")
+    parser.add_argument("--against", metavar="PROGRAM=FILE")
+    parser.add_argument("--delayed", metavar="PERCENT=FILE")
+    parser.add_argument("--patience", type=float, default=240.0, help="seconds that a process may take")
+    options = parser.parse_args()
+    if options.against and options.delayed:
+        parser.error("one of --against and --delayed")
+
+    words = results.words_for(options.filter, options.repetitions)
+    programs = {options.output: [str(options.program.resolve())]}
+    if options.against:
+        program, _, output = options.against.partition("=")
+        programs[pathlib.Path(output)] = [str(pathlib.Path(program).resolve())]
+    if options.delayed:
+        percent, _, output = options.delayed.partition("=")
+        programs[pathlib.Path(output)] = [str(options.program.resolve()), f"--delay={percent}"]
+    raw = options.output.with_suffix(".raw.json")
+    raw.parent.mkdir(parents=True, exist_ok=True)
+
+    def run_once(program):
+        # Its standard error names the point that is prepared: the last one where it hangs.
+        subprocess.run(
+            [*program, *words, f"--benchmark_out={raw}"], check=True, stdout=subprocess.DEVNULL, timeout=options.patience
+        )
+        return json.loads(raw.read_text("utf-8"))
+
+    runs = results.run_in_turn(programs, options.processes, run_once)
+    raw.unlink()
+    extra = None
+    if options.torch:
+        made = options.output.with_suffix(".torch.json")
+        only = "query_head|" + "|".join(TORCH_PEERS)
+        decode = [sys.executable, str(HERE / "decode.py"), "--only", only, "--output", str(made)]
+        library = options.program.resolve().parent / "libtka_bench.so"
+        subprocess.run([*decode, "--library", str(library)], check=False, timeout=options.patience)
+        if made.is_file():
+            extra = json.loads(made.read_text("utf-8"))
+            made.unlink()
+    rejected = []
+    for output, program in programs.items():
+        result = result_of(runs[output], pathlib.Path(program[0]), words, extra if output == options.output else None)
+        results.write(output, result)
+        rejected += result.get("rejected", [])
+    summary(result_of(runs[options.output], options.program, words, extra))
+    for line in rejected:
+        print("REJECT:", line)
+    return 3 if rejected else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
