@@ -2,21 +2,21 @@
 # SPDX-FileCopyrightText: 2026 The tka authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Draws bench/results/matrix_cpu_*.svg from bench/results/matrix_cpu.json, and from nothing else.
+"""Draws the pictures of a matrix from its JSON, and from nothing else.
 
-    bench/plots.py [--results bench/results/matrix_cpu.json] [--output bench/results]
+    bench/plots.py [bench/results/matrix_cpu.json ...] [--output FOLDER]
 
-Needs matplotlib. A mark is the median of the repetitions, a bar reaches from the fastest repetition
-to the slowest; those that met an unusual read bandwidth are left out, as by guard.py. The same file
-gives the same pictures.
+Needs matplotlib. From bench/results/NAME.json it makes NAME_time.svg, NAME_speed_up.svg,
+NAME_recall.svg and NAME_matrix.svg; by default of each matrix_*.json that is there. A mark is the
+median of the repetitions, a bar reaches from the fastest to the slowest. What a file does not hold is
+not drawn; the same file gives the same pictures.
 """
 
 import argparse
 import json
 import pathlib
-import statistics
+import sys
 
-import guard
 import matplotlib
 
 matplotlib.use("svg")
@@ -24,177 +24,246 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASE = {
-    "selection": "exact_radix", "precision": "bf16", "scope": "query_head", "kv": "contiguous", "batch": "1",
-    "kv_len": "32768", "k": "2048", "bound": "exact", "scores": "normal",
+    "selection": "exact_radix", "precision": "bf16", "scope": "query_head", "kv": "contiguous", "batch": 1,
+    "kv_len": 32768, "k": 2048, "bound": "exact", "scores": "normal", "cache": "cold",
 }
 STYLE = {
     "svg.hashsalt": "tka", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",
     "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white",
 }
-CALM = 0.15  # how far from the usual bandwidth a repetition may be
-EXACT, GROUP, BUCKETED, DENSE, FLOOR = "#1f5fa8", "#6aa4d9", "#d9822b", "#666666", "#b22222"
+EXACT, GROUP, BUCKETED, DENSE, FLASH, COMPOSED, FLOOR = (
+    "#1f5fa8", "#6aa4d9", "#d9822b", "#555555", "#999999", "#8e5ea2", "#b22222",
+)
+OURS = [
+    ("exact_radix, query_head", EXACT, {}),
+    ("exact_radix, kv_group", GROUP, {"scope": "kv_group"}),
+    ("bucketed 0.99, query_head", BUCKETED, {"selection": "bucketed_0.99"}),
+]
+# Dense attention and compositions; the first that a file holds is what speed-ups are over.
+PEERS = [
+    ("sdpa_cudnn", "dense, cuDNN", DENSE), ("sdpa_torch", "dense, PyTorch", DENSE),
+    ("dense_eigen", "dense, Eigen", FLASH), ("sdpa_flash", "dense, flash", FLASH),
+    ("torch_composed", "PyTorch, matmul + topk + gather", COMPOSED),
+]
 
 
 class Results:
     def __init__(self, path):
         self.data = json.loads(path.read_text("utf-8"))
-        self.bandwidth = self.data["read_bytes_per_second"]
-        self.points = [p for p in self.data["points"] if "samples" in p]
-        for point in self.points:
-            point["axes"] = dict(part.split(":", 1) for part in point["name"].split("/") if ":" in part)
-            point["peer"] = point["name"].startswith("peer/")
-        known = guard.of_matrix(self.data, "median_ms")
-        usual = guard.usual_rate(known)
-        for point in self.points:
-            calm = known[point["name"]].calm(usual, CALM).samples
-            point["ms"] = calm if len(calm) >= guard.FEWEST else known[point["name"]].samples
+        self.gpu = "multiprocessors" in self.data or "driver" in self.data
+        self.points = [p for p in self.data["points"] if "median_ms" in p]
+        self.base = BASE | {"batch": 8 if self.gpu else 1}
+        # Times are drawn in ms on a CPU and in us on a GPU.
+        self.unit, self.factor = ("µs", 1e3) if self.gpu else ("ms", 1.0)
 
     def find(self, **axes):
         """The point of the library that differs from the base in these axes, or None."""
-        wanted = {**BASE, **{k: str(v) for k, v in axes.items()}}
-        found = [p for p in self.points if not p["peer"] and p["axes"] == wanted]
+        wanted = {**self.base, **axes}
+        found = [p for p in self.points if not p["name"].startswith("peer/") and p["axes"] == wanted]
         return found[0] if found else None
 
-    def dense(self, kv_len, precision="bf16", batch=1):
-        wanted = {"precision": precision, "batch": str(batch), "kv_len": str(kv_len)}
-        found = [p for p in self.points if p["peer"] and p["axes"] == wanted]
-        return found[0] if found else None
+    def peer(self, name, batch, kv_len):
+        for p in self.points:
+            axes = p["axes"]
+            here = (axes.get("batch"), axes.get("kv_len"), axes.get("precision", "bf16")) == (batch, kv_len, "bf16")
+            if p["name"].startswith(f"peer/{name}/") and here:
+                return p
+        return None
 
-    def lengths(self, **axes):
-        every = {int(p["axes"]["kv_len"]) for p in self.points}
-        return [n for n in sorted(every) if self.find(kv_len=n, **axes)]
+    def batches(self):
+        """The batches that are measured at three lengths or more."""
+        found = {p["axes"]["batch"] for p in self.points}
+        return [b for b in sorted(found) if len(self.lengths(b)) >= 3]
 
-    def floor_ms(self, point):
-        """The bytes that the point must read, at the bandwidth that was measured."""
-        return (point["k_bytes"] + point["v_bytes"]) / self.bandwidth * 1e3
+    def lengths(self, batch, **axes):
+        every = {p["axes"]["kv_len"] for p in self.points}
+        return [n for n in sorted(every) if self.find(batch=batch, kv_len=n, **axes)]
+
+    def time(self, point):
+        return point["median_ms"] * self.factor
+
+    def floor(self, point):
+        return point["floor_ms"] * self.factor
+
+    def spread(self, points):
+        middle = [self.time(p) for p in points]
+        samples = [[x * self.factor for x in p["samples"]["median_ms"]] for p in points]
+        below = [max(0.0, m - min(s)) for m, s in zip(middle, samples)]
+        return [below, [max(0.0, max(s) - m) for m, s in zip(middle, samples)]]
+
+    def lines(self, batch):
+        """(label, colour, marker, lengths, points) of all that is drawn against kv_len."""
+        for label, colour, axes in OURS:
+            lengths = self.lengths(batch, **axes)
+            yield label, colour, "o", lengths, [self.find(batch=batch, kv_len=n, **axes) for n in lengths]
+        for name, label, colour in PEERS:
+            lengths = [n for n in self.lengths(batch) if self.peer(name, batch, n)]
+            yield label, colour, "s", lengths, [self.peer(name, batch, n) for n in lengths]
+
+    def dense(self, batch, kv_len):
+        for name, label, _ in PEERS[:3]:
+            if found := self.peer(name, batch, kv_len):
+                return label, found
+        return None, None
 
     def caption(self):
         d = self.data
-        commit = d["commit"][:10] + (" with changes" if d["dirty"] else "")
-        return f"{d['device']}, {d['threads']} threads, {self.bandwidth / 1e9:.0f} GB/s read; commit {commit}"
+        commit = (d.get("commit") or "unknown")[:10] + (" with changes" if d.get("dirty") else "")
+        read = f"{d['ceilings']['read_bytes_per_second'] / 1e9:,.0f} GB/s read"
+        where = f"driver {d['driver']}" if self.gpu else f"{d['threads']} threads"
+        return f"{d['device']}, {where}, {read}; commit {commit}"
 
 
-def ms(point):
-    return statistics.median(point["ms"])
-
-
-def spread(points):
-    """Error bars from the fastest to the slowest repetition, as matplotlib wants them."""
-    middle = [ms(p) for p in points]
-    samples = [p["ms"] for p in points]
-    return [[m - min(s) for m, s in zip(middle, samples)], [max(s) - m for m, s in zip(middle, samples)]]
+def length_text(n):
+    return f"{n >> 20}M" if n % (1 << 20) == 0 else f"{n >> 10}K"
 
 
 def length_axis(axes, lengths):
     axes.set_xscale("log", base=2)
-    axes.set_xticks(lengths, [f"{n // 1024}K" for n in lengths])
+    axes.set_xticks(lengths, [length_text(n) for n in lengths])
     axes.minorticks_off()
     axes.set_xlabel("kv_len")
 
 
-def series(results):
-    """(label, colour, lengths, points) of what is drawn against kv_len."""
-    kinds = [
-        ("exact_radix, query_head", EXACT, {}),
-        ("exact_radix, kv_group", GROUP, {"scope": "kv_group"}),
-        ("bucketed 0.99, query_head", BUCKETED, {"selection": "bucketed_0.99"}),
-    ]
-    for label, colour, axes in kinds:
-        lengths = results.lengths(**axes)
-        yield label, colour, lengths, [results.find(kv_len=n, **axes) for n in lengths]
+def panels(results):
+    """A figure with a panel for each batch."""
+    batches = results.batches()
+    if not batches:
+        return None, []
+    figure, axes = plt.subplots(
+        1, len(batches), figsize=(7 if len(batches) == 1 else 4.3 * len(batches), 4.4), layout="constrained", squeeze=False
+    )
+    return figure, list(zip(batches, axes[0]))
 
 
-def time_against_length(results, axes):
-    for label, colour, lengths, points in series(results):
-        axes.errorbar(lengths, [ms(p) for p in points], spread(points), color=colour, marker="o", ms=4, label=label)
-    lengths = [n for n in results.lengths() if results.dense(n)]
-    dense = [results.dense(n) for n in lengths]
-    axes.errorbar(lengths, [ms(p) for p in dense], spread(dense), color=DENSE, marker="s", ms=4, label="dense, Eigen")
-    axes.plot(lengths, [results.floor_ms(p) for p in dense], color=DENSE, ls=":", label="all of K and V at read bandwidth")
-    exact = [results.find(kv_len=n) for n in lengths]
-    axes.plot(lengths, [results.floor_ms(p) for p in exact], color=FLOOR, ls="--",
-              label="all of K and the selected V at read bandwidth")
-    axes.set_yscale("log")
-    axes.set_ylabel("ms a call")
-    axes.set_title("Time of one decode step, bf16, k = 2,048", loc="left")
-    length_axis(axes, lengths)
-    axes.legend(fontsize=8)
+def time_against_length(results):
+    figure, places = panels(results)
+    for batch, axes in places:
+        for label, colour, marker, lengths, points in results.lines(batch):
+            if points:
+                times = [results.time(p) for p in points]
+                axes.errorbar(lengths, times, results.spread(points), color=colour, marker=marker, ms=4, label=label)
+        lengths = results.lengths(batch)
+        floors = [results.floor(results.find(batch=batch, kv_len=n)) for n in lengths]
+        axes.plot(lengths, floors, color=FLOOR, ls="--", label="floor: all of K, the selected V, one launch")
+        axes.set_yscale("log")
+        axes.set_ylabel(f"{results.unit} a call")
+        axes.set_title(f"batch {batch}", loc="left")
+        length_axis(axes, lengths)
+    if places:
+        places[0][1].legend(fontsize=7.5)
+        figure.suptitle("Time of one decode step, bf16, k = 2,048", x=0.01, ha="left")
+    return figure
 
 
-def speed_up(results, axes):
-    for label, colour, lengths, points in series(results):
-        dense = [ms(results.dense(n)) for n in lengths]
-        axes.plot(lengths, [d / ms(p) for d, p in zip(dense, points)], color=colour, marker="o", ms=4,
-                  label=f"dense, Eigen / {label}")
-    lengths = results.lengths()
-    ideal = [results.floor_ms(results.dense(n)) / ms(results.find(kv_len=n)) for n in lengths]
-    axes.plot(lengths, ideal, color=DENSE, ls=":", marker="o", ms=3,
-              label="a dense kernel that reads at full bandwidth / exact_radix, query_head")
-    axes.axhline(1, color=FLOOR, lw=0.8)
-    axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend
-    axes.set_ylabel("times faster")
-    axes.set_title("Speed-up over dense attention, bf16, k = 2,048", loc="left")
-    length_axis(axes, lengths)
-    axes.legend(fontsize=8, loc="upper left")
+def speed_up(results):
+    figure, places = panels(results)
+    over = set()
+    for batch, axes in places:
+        shown = set()
+        for label, colour, marker, lengths, points in results.lines(batch):
+            pairs = [(n, results.dense(batch, n)[1], p) for n, p in zip(lengths, points)]
+            pairs = [(n, d, p) for n, d, p in pairs if d is not None and d is not p]
+            if pairs:
+                over |= {results.dense(batch, n)[0] for n, _, _ in pairs}
+                shown |= {n for n, _, _ in pairs}
+                ratios = [results.time(d) / results.time(p) for _, d, p in pairs]
+                axes.plot([n for n, _, _ in pairs], ratios, color=colour, marker=marker, ms=4, label=label)
+        lengths = [n for n in results.lengths(batch) if "floor_ms" in (results.dense(batch, n)[1] or {})]
+        bound = [results.time(results.dense(batch, n)[1]) / results.floor(results.find(batch=batch, kv_len=n)) for n in lengths]
+        axes.plot(lengths, bound, color=FLOOR, ls="--", label="a call at its floor")
+        axes.axhline(1, color=DENSE, lw=0.8)
+        axes.set_yscale("log")
+        axes.set_ylabel("times faster than dense")
+        axes.set_title(f"batch {batch}", loc="left")
+        length_axis(axes, sorted(shown) or results.lengths(batch))
+        low, high = axes.get_ylim()
+        ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= t <= high]
+        axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    if not over:
+        plt.close(figure)
+        return None
+    places[0][1].legend(fontsize=7.5)
+    figure.suptitle(f"Speed-up over attention to all keys ({', '.join(sorted(over))}), bf16, k = 2,048", x=0.01, ha="left")
+    return figure
 
 
-def recall_against_time(results, axes):
-    found = sorted({p["axes"]["selection"] for p in results.points if not p["peer"]})
-    names = [n for n in found if n.startswith("bucketed_") and results.find(selection=n)]
-    points = [results.find(selection=n) for n in names]
+def recall_against_time(results):
+    found = {p["axes"]["selection"] for p in results.points if "selection" in p["axes"]}
+    named = sorted(n for n in found if n.startswith("bucketed_") and results.find(selection=n))
+    if not named:
+        return None
+    figure, axes = plt.subplots(figsize=(7, 4.4), layout="constrained")
+    points = [results.find(selection=n) for n in named]
     lost = [1 - p["recall"] for p in points]
-    axes.errorbar([ms(p) for p in points], lost, xerr=spread(points), color=BUCKETED, marker="o", ms=4, ls="-",
-                  label="bucketed, measured")
-    axes.plot([ms(p) for p in points], [1 - p["expected_recall"] for p in points], "x", color="black", ms=6,
-              label="bucketed, expected")
-    for name, point, y in zip(names, points, lost):
-        axes.annotate(name.removeprefix("bucketed_"), (ms(point), y), xytext=(6, 4), textcoords="offset points")
-    axes.axvline(ms(results.find()), color=EXACT, label="exact_radix (loses nothing)")
+    times = [results.time(p) for p in points]
+    axes.errorbar(times, lost, xerr=results.spread(points), color=BUCKETED, marker="o", ms=4, label="bucketed, measured")
+    axes.plot(times, [1 - p["expected_recall"] for p in points], "x", color="black", ms=6, label="bucketed, expected")
+    for name, x, y in zip(named, times, lost):
+        axes.annotate(name.removeprefix("bucketed_"), (x, y), xytext=(6, 4), textcoords="offset points")
+    axes.axvline(results.time(results.find()), color=EXACT, label="exact_radix (loses nothing)")
     axes.set_yscale("log")
     axes.set_xlim(left=0)
     axes.invert_yaxis()
     axes.set_ylabel("share of the k best keys lost (better is up)")
-    axes.set_xlabel("ms a call (better is left)")
-    axes.set_title("Recall against time, by recall target; 32K keys, bf16, k = 2,048", loc="left")
+    axes.set_xlabel(f"{results.unit} a call (better is left)")
+    at = f"{results.base['batch']} x 32K keys"
+    axes.set_title(f"Recall against time, by recall target; {at}, bf16, k = 2,048", loc="left")
     axes.legend(fontsize=8)
+    return figure
 
 
-def cross(results, axes):
+def heat_map(results):
+    """Selection and scope against precision; the colour is the share of the floor."""
     precisions = ["fp32", "fp16", "bf16", "fp8"]
-    rows = [(s, c) for s in ("exact_radix", "bucketed_0.99") for c in ("query_head", "kv_group")]
+    found = {(p["axes"]["selection"], p["axes"]["scope"]) for p in results.points if "selection" in p["axes"]}
+    rows = [
+        (s, c)
+        for s, c in sorted(found)
+        if s != "stored_scores"  # selects alone
+        and any(results.find(selection=s, scope=c, precision=p) for p in precisions)
+        and (s.endswith("0.99") or not s.rpartition("_")[2][:1].isdigit())
+    ]
     cells = [[results.find(selection=s, scope=c, precision=p) for p in precisions] for s, c in rows]
-    shares = [[results.floor_ms(p) / ms(p) if p else float("nan") for p in row] for row in cells]
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    shares = [[results.floor(p) / results.time(p) if p else float("nan") for p in row] for row in cells]
+    figure, axes = plt.subplots(figsize=(7.4, 1.2 + 0.6 * len(rows)), layout="constrained")
+    colours = matplotlib.colormaps["Blues"].with_extremes(bad="#f2f2f2")
+    image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(cells):
         for x, point in enumerate(row):
-            text = f"{ms(point):.2f} ms\n{shares[y][x]:.0%}" if point else "refused"
-            axes.text(x, y, text, ha="center", va="center", color="white" if point and shares[y][x] > 0.6 else "black")
+            text = f"{results.time(point):.3g} {results.unit}\n{shares[y][x]:.0%}" if point else "not\nmeasured"
+            dark = point and shares[y][x] > 0.6
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
     axes.set_xticks(range(len(precisions)), precisions)
     axes.set_yticks(range(len(rows)), [f"{s},\n{c}" for s, c in rows])
     axes.grid(False)
-    axes.figure.colorbar(image, label="share of read bandwidth")
-    axes.set_title("Selection x precision x scope; 32K keys, k = 2,048", loc="left")
+    figure.colorbar(image, label="floor / time")
+    axes.set_title(f"Time of a call; {results.base['batch']} x 32K keys, k = 2,048", loc="left")
+    return figure
 
 
-PICTURES = {"time": time_against_length, "speed_up": speed_up, "recall": recall_against_time, "cross": cross}
+PICTURES = {"time": time_against_length, "speed_up": speed_up, "recall": recall_against_time, "matrix": heat_map}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "bench/results/matrix_cpu.json")
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "bench/results")
+    parser.add_argument("results", type=pathlib.Path, nargs="*")
+    parser.add_argument("--output", type=pathlib.Path, help="default: beside the results")
     options = parser.parse_args()
-    results = Results(options.results)
     plt.rcParams.update(STYLE)
-    for name, draw in PICTURES.items():
-        figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-        draw(results, axes)
-        figure.supxlabel(results.caption(), fontsize=7, color="#666666")
-        path = options.output / f"matrix_cpu_{name}.svg"
-        figure.savefig(path, metadata={"Date": None})
-        plt.close(figure)
-        print(path)
+    for path in options.results or sorted((ROOT / "bench/results").glob("matrix_*.json")):
+        results = Results(path)
+        for name, draw in PICTURES.items():
+            figure = draw(results)
+            if figure is None:
+                print(f"{path.name}: nothing to draw for '{name}'", file=sys.stderr)
+                continue
+            figure.supxlabel(results.caption(), fontsize=7, color="#666666")
+            made = (options.output or path.parent) / f"{path.stem}_{name}.svg"
+            figure.savefig(made, metadata={"Date": None})
+            plt.close(figure)
+            print(made)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from results import ROOT  # noqa: E402
 # Bytes a second that an H200 has reached; 10 % less and something else is measured than the device.
 SEEN = {"H200": {"read_bytes_per_second": 4.5e12, "gather_bytes_per_second": 4.0e12}}
 CEILINGS = ("read_bytes_per_second", "gather_bytes_per_second", "launch_us")
+TORCH_POINTS = "1x8K,1x32K,1x128K,1x512K,8x8K,8x32K,8x128K,64x8K,64x32K"
 # decode.py's contenders as peers: name, and the axes of its points.
 TORCH_PEERS = {
     "cudnn": ("sdpa_cudnn", ("precision", "batch", "kv_len")),
@@ -177,7 +178,7 @@ def main():
     if options.torch:
         made = options.output.with_suffix(".torch.json")
         only = "query_head|" + "|".join(TORCH_PEERS)
-        decode = [sys.executable, str(HERE / "decode.py"), "--only", only, "--output", str(made)]
+        decode = [sys.executable, str(HERE / "decode.py"), "--points", TORCH_POINTS, "--only", only, "--output", str(made)]
         library = options.program.resolve().parent / "libtka_bench.so"
         subprocess.run([*decode, "--library", str(library)], check=False, timeout=options.patience)
         if made.is_file():
