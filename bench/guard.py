@@ -6,8 +6,8 @@
 
     bench/guard.py BEFORE.json AFTER.json [--minimum 0.03] [--factor 3] [--all] ...
 
-Either file may be Google Benchmark's output with repetitions, bench/results/matrix_cpu.json, or that
-of bench/cuda/decode.py. A point has moved where the medians of its repetitions differ by more than
+Either file may be Google Benchmark's output with repetitions, that of a run_matrix.py, of
+bench/cuda/decode.py, or of bench/compile_time.py, where a tenth is allowed since each is taken once. A point has moved where the medians of its repetitions differ by more than
 `--minimum` and by more than `--factor` times the scatter of both runs (median absolute deviations,
 scaled to standard deviations, added as squares). A point that only one run has, or that only one
 refuses, has moved too.
@@ -28,6 +28,7 @@ import statistics
 import sys
 
 FEWEST = 3  # samples of a point, below which there is no scatter to speak of
+COMPILE_MINIMUM = 0.1  # of compile times, which are taken once and have no scatter
 
 
 class Unusable(Exception):
@@ -39,6 +40,7 @@ class Point:
     samples: list
     refused: str = ""
     met: list = dataclasses.field(default_factory=list)  # (before, after) of each sample, where known
+    minimum: float = 0.0  # changes below this are never reported
 
     def calm(self, usual, calm):
         """The point without the samples that met an unusual bandwidth."""
@@ -98,12 +100,18 @@ def of_cuda(data):
     return points
 
 
+def of_compile_times(data):
+    return {name: Point([s] * FEWEST, minimum=COMPILE_MINIMUM) for name, s in data["compile_seconds"].items()}
+
+
 def read(path, statistic):
     """{name: Point} of one file."""
     try:
         data = json.loads(pathlib.Path(path).read_text("utf-8"))
         if "benchmarks" in data:
             points = of_google_benchmark(data, statistic)
+        elif "compile_seconds" in data:
+            points = of_compile_times(data)
         elif "contenders" in data["points"][0]:
             points = of_cuda(data)
         else:
@@ -151,7 +159,7 @@ def judge(name, before, after, minimum, factor):
     # Relative to the smaller median, so that the two runs may be given in any order.
     low, high = sorted([before.median, after.median])
     distance = high / low - 1
-    allowed = max(minimum, factor * math.hypot(before.scatter, after.scatter))
+    allowed = max(minimum, before.minimum, factor * math.hypot(before.scatter, after.scatter))
     change = after.median / before.median - 1
     return Verdict(name, distance > allowed, change=change, allowed=allowed)
 

@@ -116,6 +116,15 @@ class Guard(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("8x32768/query_head", text)
 
+    def test_compile_times(self):
+        def times(seconds):
+            return {"compile_seconds": {"a": seconds, "b": 1.0}}
+
+        self.assertEqual(self.run_guard(times(10.0), times(10.9))[0], 0)
+        status, text = self.run_guard(times(10.0), times(11.5))
+        self.assertEqual(status, 1)
+        self.assertIn("1 of 2", text)
+
     def test_unusable(self):
         good = google({"a": QUIET})
         for bad in ("", "{}", "[]", google({}), google({"a": QUIET[:2]})):

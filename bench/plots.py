@@ -146,7 +146,8 @@ def time_against_length(results):
                 axes.errorbar(lengths, times, results.spread(points), color=colour, marker=marker, ms=4, label=label)
         lengths = results.lengths(batch)
         floors = [results.floor(results.find(batch=batch, kv_len=n)) for n in lengths]
-        axes.plot(lengths, floors, color=FLOOR, ls="--", label="floor: all of K, the selected V, one launch")
+        what = "floor: all of K, the selected V" + (", one launch" if results.gpu else "")
+        axes.plot(lengths, floors, color=FLOOR, ls="--", label=what)
         axes.set_yscale("log")
         axes.set_ylabel(f"{results.unit} a call")
         axes.set_title(f"batch {batch}", loc="left")
