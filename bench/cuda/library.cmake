@@ -7,6 +7,7 @@
 set(TKA_BENCH_CUDA_ARCHITECTURE "90a" CACHE STRING "Compute capability of the benchmark library")
 set(TKA_BENCH_CUDA_INSTANCES "" CACHE STRING "Combinations of the benchmark library: those of bench/matrix.py that \
 begin with one of these (task/selection/scope/precision/kv), or all")
+set(TKA_BENCH_CCCL "" CACHE PATH "A checkout of CCCL whose CUB bench_matrix_cuda compares with, not the toolkit's")
 
 set(generated ${CMAKE_CURRENT_BINARY_DIR}/matrix_cuda)
 tka_bench_matrix(cuda ${generated} instances ${TKA_BENCH_CUDA_INSTANCES})
@@ -47,6 +48,11 @@ if(benchmark_FOUND)
   target_compile_options(
     bench_matrix_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_flags}>"
                               $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Wno-sign-conversion>)
+  if(TKA_BENCH_CCCL)
+    target_include_directories(
+      bench_matrix_cuda BEFORE
+      PRIVATE ${TKA_BENCH_CCCL}/cub ${TKA_BENCH_CCCL}/libcudacxx/include ${TKA_BENCH_CCCL}/thrust)
+  endif()
   set_target_properties(
     bench_matrix_cuda
     PROPERTIES CUDA_ARCHITECTURES OFF
