@@ -29,8 +29,8 @@ struct tka_bench_call {
   int32_t index_heads; /* only with an indexer; its dimension is head_dim */
   int32_t visible;     /* not 0: lse_visible can be made */
   float scale;
-  float recall;       /* only bucketed; 0: the library's own target */
-  int32_t workers;    /* these three: another schedule than the plan's; 0: its own */
+  float recall;    /* only bucketed; 0: the library's own target */
+  int32_t workers; /* these three: another schedule than the plan's; 0: its own */
   int32_t query_tile;
   int32_t stages;
 };
