@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 namespace {
@@ -80,15 +81,52 @@ TEST_CASE("[tka.attention] [tka.order] lists that are not asked for change no bi
   lists_change_nothing<tka::bf16>(p);
 }
 
-TEST_CASE("[tka.attention] more long rows than a GPU selects at once, without lists") {
+TEST_CASE("[tka.attention] [tka.minus_inf] lists that are not asked for: few scores above -inf") {
+  random_source random("no lists, -inf");
+  INFO(random);
+  for (int const k : {100, 2048}) {
+    CAPTURE(k);
+    auto p = problem_of(k, contents::normal, random);
+    std::size_t const dim = 64;
+    for (auto& s : p.sequences) {
+      for (std::size_t n = 0; n < s.q.size(); n += dim) s.q[n] = 1.0f;
+      for (std::size_t n = 0; n < s.k.size(); n += dim) {
+        if (random.between(0, 9) > 0) s.k[n] = -std::numeric_limits<float>::infinity();
+      }
+    }
+    lists_change_nothing<tka::bf16>(p);
+  }
+}
+
+/// As many rows as fill a GPU several times, as long as its blocks have room for.
+TEST_CASE("[tka.attention] many long rows, without lists and in other cuts") {
   random_source random("no lists, many rows");
   INFO(random);
   auto r = rules(300);
   r.q_heads = 32;
   r.kv_heads = 2;
-  int const tokens = fast() ? 2 : 24;
-  auto const p = make_problem(r, {{tokens, 5000}, {tokens, 4000}}, contents::integers, random);
+  int const tokens = fast() ? 2 : 23;
+  auto const p = make_problem(r, {{tokens, 11970}, {tokens, 7874}}, contents::integers, random);
   lists_change_nothing<tka::bf16>(p);
+}
+
+TEST_CASE("[tka.attention] [tka.invariant] long rows in units that are not full") {
+  random_source random("no lists, odd units");
+  INFO(random);
+  auto const p = make_problem(rules(300), {{3, 10000}, {3, 3000}}, contents::integers, random);
+  arranged<tka::bf16, tka::form<>> const a(p, {});
+  auto const expected = attend<tka::exact_radix>(a, options_of(p.rules));
+  REQUIRE(fault(expected) == "");
+  for (bool const lists : {false, true}) {
+    settings how;
+    how.lists = lists;
+    how.schedule = tka::schedule{.workers = on_cuda ? 1 << 30 : 8, .query_tile = 2};
+    auto const got = attend<tka::exact_radix>(a, options_of(p.rules), how);
+    REQUIRE(fault(got) == "");
+    for (std::size_t b = 0; b < p.sequences.size(); ++b) {
+      CHECK(attention_difference(expected.sequences[b], got.sequences[b]) == "");
+    }
+  }
 }
 
 }  // namespace

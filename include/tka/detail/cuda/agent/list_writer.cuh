@@ -146,6 +146,7 @@ class list_writer {
   [[nodiscard]] __device__ std::int32_t last_tie(key_run const& run, std::int32_t begin,
                                                  std::int32_t end, std::uint32_t before,
                                                  std::uint32_t own) const noexcept {
+    if (limit_.ties == 0) return -1;
     if (before + own <= limit_.ties) return end;
     if (before >= limit_.ties) return -1;
     // One warp of a row comes here.
@@ -235,7 +236,7 @@ class list_writer {
   [[nodiscard]] __device__ static kept_counts of_earlier_blocks(kept_counts const& own,
                                                                 team& blocks) noexcept {
     static_assert(most_team <= 64);
-    auto& counts = blocks.memory().counts;
+    auto& counts = blocks.memory().counts[blocks.turn()];
     if (threadIdx.x == 0) {
       counts[blocks.rank()][0] = own.above;
       counts[blocks.rank()][1] = own.equal;

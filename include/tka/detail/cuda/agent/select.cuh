@@ -49,7 +49,7 @@ class select_agent {
       : c_(c),
         memory_(reinterpret_cast<select_memory<Problem>*>(memory)),
         kept_(reinterpret_cast<ordered_key*>(memory + keys_at)),
-        room_((bytes - keys_at) / 4) {}
+        room_((bytes - keys_at) / 128 * 32) {}
 
   /// `ready()` is called once, before the first access to what earlier stages leave for rows.
   template <class Ready>
@@ -100,8 +100,9 @@ class select_agent {
     if (rows.all == 0) return {count_of::long_rows, 0, 0, {}};
     std::uint32_t const size = team_size(rows.all);
     std::uint32_t const index = blockIdx.x / size;
-    auto const teams =
-        static_cast<std::uint32_t>(smaller(std::int64_t{gridDim.x / size}, rows.all));
+    // Blocks alone need no memory.
+    std::int64_t const most = size == 1 ? rows.all : smaller(rows.all, most_teams<Problem>(c_.p));
+    auto const teams = static_cast<std::uint32_t>(smaller(std::int64_t{gridDim.x / size}, most));
     if (index >= teams) return {count_of::long_rows, 0, 0, {}};
     return {count_of::long_rows,
             rows.from + rows.all * index / teams,
@@ -323,7 +324,7 @@ class select_agent {
   context<Problem> const& c_;
   select_memory<Problem>* memory_;
   ordered_key* kept_;
-  std::int32_t room_;  ///< keys that may stay in shared memory
+  std::int32_t room_;  ///< keys that may stay in shared memory: whole lines
 };
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

@@ -84,6 +84,7 @@ template <class Problem>
 __global__ void __launch_bounds__(block_threads, select_blocks)
     select_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  look_ahead();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first<>(c.table);
@@ -107,6 +108,7 @@ template <class Problem>
 __global__ void __launch_bounds__(warps_threads, warps_blocks)
     sum_values_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  look_ahead();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first<count_of::attends>(c.table);
