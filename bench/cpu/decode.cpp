@@ -5,90 +5,34 @@
 /// One query token against a long cache on the CPU: how near the score pass and the whole call
 /// come to the memory bandwidth that is measured in the same run. K bytes / time counts K only.
 
+#include "cpu/memory.hpp"
+
 #include <tka/backend/cpu.hpp>
 #include <tka/select_top_k.hpp>
 #include <tka/sparse_attention.hpp>
 
 #include <benchmark/benchmark.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 namespace {
 
-constexpr int threads = 2;
+using namespace bench;
+
 constexpr int head_dim = 128;
 constexpr int kv_heads = 8;
 constexpr std::int32_t kept = 2048;
 constexpr std::int64_t rotated_bytes = 640'000'000;  // keys of all copies: far past any cache
-constexpr std::int64_t stream_bytes = 1'000'000'000;
-
-bool const small_pages = std::getenv("TKA_BENCH_SMALL_PAGES") != nullptr;
-
-tka::thread_team& team() {
-  static tka::thread_team instance{threads};
-  return instance;
-}
-
-template <class T>
-struct free_memory {
-  void operator()(T* p) const { std::free(p); }
-};
-template <class T>
-using block = std::unique_ptr<T[], free_memory<T>>;
-
-/// Pages are touched by the thread that makes them, never zero.
-template <class T>
-block<T> random_block(std::int64_t count, std::uint32_t seed) {
-  // Huge pages where the system grants them, as engines ask for their caches: selected rows lie
-  // far apart, and with small pages each costs a walk through the page tables.
-  constexpr std::size_t page = std::size_t{2} << 20;
-  std::size_t const bytes = (static_cast<std::size_t>(count) * sizeof(T) + page - 1) / page * page;
-  block<T> memory{static_cast<T*>(std::aligned_alloc(page, bytes))};
-  if (!small_pages) (void)madvise(memory.get(), bytes, MADV_HUGEPAGE);
-  std::vector<T> pool(1 << 16);
-  std::mt19937 random{seed};
-  std::normal_distribution<float> normal;
-  for (T& x : pool) x = T(normal(random));
-  std::uint32_t state = seed * 2654435761u + 1u;
-  for (std::int64_t i = 0; i < count; i += 64) {
-    state = state * 1664525u + 1013904223u;
-    std::int64_t const n = std::min<std::int64_t>(64, count - i);
-    auto const from = (state >> 8) & static_cast<std::uint32_t>(pool.size() - 64);
-    for (std::int64_t j = 0; j < n; ++j) {
-      memory[static_cast<std::size_t>(i + j)] =
-          pool[from + static_cast<std::size_t>((j * 7 + (state >> 24)) & 63)];
-    }
-  }
-  return memory;
-}
 
 /// Reads 1 GB with all threads; the best of the repetitions is the bandwidth of this run.
 void read_bandwidth(benchmark::State& state) {
   static block<float> const memory = random_block<float>(stream_bytes / 4, 1);
-  namespace simd = tka::detail::cpu;
-  for (auto _ : state) {
-    float total[threads];
-    team()(threads, [&](int worker) {
-      constexpr int width = simd::lane_count;
-      std::int64_t const share = stream_bytes / 4 / threads / (4 * width) * (4 * width);
-      float const* p = memory.get() + share * worker;
-      float const* const end = p + share;
-      simd::lanes sum[4] = {simd::splat(0), simd::splat(0), simd::splat(0), simd::splat(0)};
-      for (; p < end; p += 4 * width) {
-        for (int i = 0; i < 4; ++i) sum[i] = simd::add(sum[i], simd::load(p + i * width));
-      }
-      total[worker] = simd::sum(simd::add(simd::add(sum[0], sum[1]), simd::add(sum[2], sum[3])));
-    });
-    benchmark::DoNotOptimize(total);
-  }
+  for (auto _ : state) benchmark::DoNotOptimize(read_stream(memory.get()));
   state.SetBytesProcessed(state.iterations() * stream_bytes);
 }
 
