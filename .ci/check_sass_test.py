@@ -21,7 +21,7 @@ def kernel(name, selection, precision, instructions, architecture="sm_80"):
 def whole(architecture="sm_80"):
     """A kernel of each kind that must be there."""
     return [kernel(name, "tka::exact_radix", f"tka::{precision}", 4, architecture)
-            for name in ("score_kernel", "attend_kernel") for precision in ("bf16", "fp8_with<tka::bf16>")]
+            for name in ("scan_kernel", "score_kernel", "attend_kernel") for precision in ("bf16", "fp8_with<tka::bf16>")]
 
 
 class CheckSass(unittest.TestCase):
@@ -32,7 +32,7 @@ class CheckSass(unittest.TestCase):
         self.assertEqual(self.problems(), [])
 
     def test_without_tensor_cores(self):
-        for name in ("score_kernel", "attend_kernel", "sum_values_kernel", "attention_kernel", "new_score_pass"):
+        for name in ("scan_kernel", "score_kernel", "attend_kernel", "sum_values_kernel", "attention_kernel", "new_score_pass"):
             for precision in ("tka::fp16", "tka::bf16", "tka::fp8_with<tka::fp16>"):
                 self.assertEqual(len(self.problems(kernel(name, "tka::exact_radix", precision, 0))), 1, (name, precision))
 
