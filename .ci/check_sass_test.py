@@ -21,7 +21,7 @@ def kernel(name, selection, precision, instructions, architecture="sm_80"):
 def whole(architecture="sm_80"):
     """A kernel of each kind that must be there."""
     return [kernel(name, "tka::exact_radix", f"tka::{precision}", 4, architecture)
-            for name in ("scan_kernel", "score_kernel", "attend_kernel") for precision in ("bf16", "fp8_with<tka::bf16>")]
+            for name in ("score_kernel", "attend_kernel") for precision in ("bf16", "fp8_with<tka::bf16>")]
 
 
 class CheckSass(unittest.TestCase):
