@@ -6,11 +6,11 @@
 
     bench/guard.py BEFORE.json AFTER.json [--minimum 0.03] [--factor 3] [--all] ...
 
-Either file may be Google Benchmark's output with repetitions, bench/results/matrix_cpu.json, or that
-of bench/cuda/decode.py. A point has moved where the medians of its repetitions differ by more than
-`--minimum` and by more than `--factor` times the scatter of both runs (median absolute deviations,
-scaled to standard deviations, added as squares). A point that only one run has, or that only one
-refuses, has moved too.
+Either file may be Google Benchmark's output with repetitions, that of a run_matrix.py, of
+bench/cuda/decode.py, or of bench/compile_time.py, where a tenth is allowed since each is taken once.
+A point has moved where the medians of its repetitions differ by more than `--minimum` and by more
+than `--factor` times the scatter of both runs (median absolute deviations, scaled to standard
+deviations, added as squares). A point that only one run has, or that only one refuses, has moved too.
 
 Where repetitions say what read bandwidth they met before and after, those that met one further than
 `--calm` from the usual one of both runs are left out: the machine was in another state, whatever the
