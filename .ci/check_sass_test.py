@@ -32,7 +32,7 @@ class CheckSass(unittest.TestCase):
         self.assertEqual(self.problems(), [])
 
     def test_without_tensor_cores(self):
-        for name in ("score_kernel", "attend_kernel", "sum_values_kernel", "attention_kernel", "new_score_pass"):
+        for name in ("scan_kernel", "score_kernel", "attend_kernel", "sum_values_kernel", "attention_kernel", "new_score_pass"):
             for precision in ("tka::fp16", "tka::bf16", "tka::fp8_with<tka::fp16>"):
                 self.assertEqual(len(self.problems(kernel(name, "tka::exact_radix", precision, 0))), 1, (name, precision))
 

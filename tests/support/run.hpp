@@ -154,7 +154,8 @@ tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settin
   return p;
 }
 
-/// sparse_attention with every output, before it runs: its tensors, and what they gave afterwards.
+/// sparse_attention with every output, or all but the lists, before it runs: its tensors, and what
+/// they gave afterwards.
 template <class Selection, class Precision, class Form = tka::form<>>
 class attention_run {
  public:
@@ -166,7 +167,8 @@ class attention_run {
         at_(a.q_places()),
         out_(a.q_places(), plan_, a.how().out),
         index_(a),
-        visible_(how.metrics == tka::metrics::visible) {
+        visible_(how.metrics == tka::metrics::visible),
+        lists_(how.lists) {
     a.fill_common(t_);
     a.fill_values(t_);
     t_.index = index_.tensors();
@@ -179,10 +181,12 @@ class attention_run {
       t_.entropy_visible = out_.entropy_visible.view();
       t_.retained_mass = out_.retained_mass.view();
     }
-    t_.positions = out_.positions.view();
-    t_.count = out_.count.view();
-    t_.scores = out_.scores.view();
-    if (Selection::is_exact) {
+    if (lists_) {
+      t_.positions = out_.positions.view();
+      t_.count = out_.count.view();
+      t_.scores = out_.scores.view();
+    }
+    if (lists_ && Selection::is_exact) {
       t_.threshold_score = out_.threshold_score.view();
       t_.threshold_position = out_.threshold_position.view();
     }
@@ -199,7 +203,7 @@ class attention_run {
     r.stray_writes = stray_writes;
     r.error = error_[0];
     if (status != tka::status::ok) return r;
-    gather_selection(out_, at_, Selection::is_exact, r);
+    if (lists_) gather_selection(out_, at_, Selection::is_exact, r);
     gather_attention(out_, at_, visible_, r);
     return r;
   }
@@ -217,6 +221,7 @@ class attention_run {
   outputs<Precision> out_;
   index_inputs<Selection> index_;
   bool visible_;
+  bool lists_;
   array<std::uint32_t> error_ = array<std::uint32_t>(1, 0u);
   tensors t_{};
 };

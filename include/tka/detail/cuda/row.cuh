@@ -18,16 +18,11 @@
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
-template <class Problem>
-struct row_job;
-inline constexpr std::int64_t job_words = 32;
-
-/// Scratch before that for rows: the schedule, the teams, the jobs.
+/// Scratch before that for rows: the schedule, then the teams.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t words_before_rows(plan const& p) noexcept {
   return schedule_table::words(p.shape.batch) +
-         most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4} +
-         2 * most_jobs<Problem>(p) * job_words;
+         most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4};
 }
 
 /// Scratch for the rows of all units, as long as they may be; one unit more, as a wave takes units
@@ -49,17 +44,10 @@ struct context {
   geometry<Problem> g;
   schedule_table table;
   team_memory* teams;
-  std::uint32_t* described;   ///< jobs of the first wave
   std::uint32_t* pool;        ///< scratch for rows
   wave_shares const& shares;  ///< in shared memory
   wave now;
 
-  /// Jobs that are ready, of rows or of long rows.
-  [[nodiscard]] __device__ row_job<Problem>* jobs(count_of kind) const noexcept {
-    static_assert(sizeof(row_job<Problem>) <= 4 * job_words);
-    return reinterpret_cast<row_job<Problem>*>(described) +
-           (kind == count_of::rows ? 0 : most_jobs<Problem>(p));
-  }
   /// Item n of this block's share of a kind.
   [[nodiscard]] __device__ item at(count_of kind, std::int64_t n) const noexcept {
     share const& s = shares[kind];
@@ -155,12 +143,15 @@ struct row {
   [[nodiscard]] __device__ location query(context<Problem> const& c) const noexcept {
     return Problem::query_source::locate(c.a.query, entry->of.b, token);
   }
-  [[nodiscard]] __device__ std::uint32_t* state() const noexcept { return memory + entry->row.state; }
+  [[nodiscard]] __device__ std::uint32_t* state() const noexcept {
+    return memory + entry->row.state;
+  }
   [[nodiscard]] __device__ ordered_key* scores() const noexcept {
     return reinterpret_cast<ordered_key*>(memory + entry->row.scores);
   }
   [[nodiscard]] __device__ float* raw(std::int32_t head) const noexcept {
-    return reinterpret_cast<float*>(memory + entry->row.raw + head * round_up(entry->extent.visible, 32));
+    return reinterpret_cast<float*>(memory + entry->row.raw +
+                                    head * round_up(entry->extent.visible, 32));
   }
   [[nodiscard]] __device__ float* sums(std::int32_t head, std::int32_t tile) const noexcept {
     return reinterpret_cast<float*>(memory + entry->row.sums) +

@@ -91,46 +91,4 @@ template <class Problem>
   return r;
 }
 
-/// A row that is selected.
-template <class Problem>
-struct alignas(8) row_job {
-  row<Problem> own;
-  row_rules rules;
-  bool there;
-};
-
-/// Item n of the rows or of the long rows. All lanes of a warp.
-template <class Problem>
-[[nodiscard]] __device__ __noinline__ row_job<Problem> job_of(context<Problem> const& c,
-                                                              count_of kind,
-                                                              std::int64_t n) noexcept {
-  item const at = find_item(c.table, kind, n);
-  std::int64_t rest = at.rest;
-  bool there = true;
-  if (kind == count_of::rows) {
-    std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c.p.shape) : 1;
-    there = c.table.per_unit(count_of::long_rows, at.b) == 0 && rest % blocks == 0;
-    rest /= blocks;
-  }
-  row<Problem> const own{c, at.b, at.unit, static_cast<std::int32_t>(rest)};
-  there = there && own.exists;
-  return {own, there ? rules_of<Problem>(c, own) : row_rules{}, there};
-}
-
-/// Leaves jobs of the first wave in scratch, each warp the next that is not taken: for blocks that
-/// have nothing else to do.
-template <class Problem>
-__device__ void describe_rows(context<Problem> const& c) noexcept {
-  for (count_of const kind : {count_of::rows, count_of::long_rows}) {
-    std::int64_t const all = c.table.first_wave[static_cast<int>(kind)];
-    if (all > most_jobs<Problem>(c.p)) continue;
-    for (;;) {
-      std::uint32_t const n = c.table.ticket(kind == count_of::rows ? row_ticket : long_row_ticket);
-      if (n >= all) break;
-      row_job<Problem> const job = job_of(c, kind, n);
-      if (threadIdx.x % 32 == 0) c.jobs(kind)[n] = job;
-    }
-  }
-}
-
 }  // namespace tka::inline TKA_ABI::detail::cuda

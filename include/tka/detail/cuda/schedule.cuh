@@ -39,13 +39,6 @@ struct sequence_entry {
   std::int64_t per_unit[kinds];  ///< how many of each kind one unit has
 };
 
-/// Counters from which work is dealt as it comes. Behind the two are those of groups of blocks that
-/// scan.
-inline constexpr int row_ticket = 0;
-inline constexpr int long_row_ticket = 1;
-inline constexpr int group_tickets = 2;
-inline constexpr int tickets = group_tickets + most_scan_groups;
-
 /// In scratch; `begin[kind][b]` counts what lies before sequence b, [batch] is the total.
 struct schedule_table {
   sequence_entry* entries;   ///< [batch]
@@ -53,13 +46,11 @@ struct schedule_table {
   std::int64_t* unit_words;  ///< of the largest unit
   std::int64_t* longest;     ///< visible keys of a row, at most
   std::int64_t* first_wave;  ///< [item_kinds] items of the first wave
-  std::uint32_t* dealt;      ///< [tickets]
   std::int32_t batch;
 
   [[nodiscard]] TKA_HOST_DEVICE static std::int64_t words(std::int32_t batch) noexcept {
     std::int64_t const entry = sizeof(sequence_entry) / 4;
-    return round_up(
-        entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2 + item_kinds) + tickets, 32);
+    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2 + item_kinds), 32);
   }
   TKA_HOST_DEVICE schedule_table(void* memory, std::int32_t n) noexcept : batch(n) {
     entries = static_cast<sequence_entry*>(memory);
@@ -67,7 +58,6 @@ struct schedule_table {
     unit_words = begin + kinds * (n + 1);
     longest = unit_words + 1;
     first_wave = longest + 1;
-    dealt = reinterpret_cast<std::uint32_t*>(first_wave + item_kinds);
   }
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t& at(count_of kind, std::int32_t b) const noexcept {
     return begin[static_cast<int>(kind) * (batch + 1) + b];
@@ -75,12 +65,6 @@ struct schedule_table {
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t per_unit(count_of kind,
                                                       std::int32_t b) const noexcept {
     return entries[b].per_unit[static_cast<int>(kind)];
-  }
-  /// The next of a counter. All lanes of the warp ask together.
-  [[nodiscard]] __device__ std::uint32_t ticket(int counter) const noexcept {
-    std::uint32_t n = 0;
-    if (threadIdx.x % 32 == 0) n = atomicAdd(dealt + counter, 1u);
-    return __shfl_sync(0xffffffffu, n, 0);
   }
 };
 static_assert(sizeof(sequence_entry) % 8 == 0);
@@ -161,34 +145,30 @@ struct wave_shares {
 
   __device__ void find(schedule_table const& t, wave const& w) noexcept {
     __syncthreads();  // the last wave is done with them
-    find_each<true>(t, [&](count_of kind) {
-      std::int64_t const from = items_before(t, kind, w.first_unit);
-      return share{0, 0, from, items_before(t, kind, w.last_unit) - from, {}};
-    });
+    find_each(
+        t, [](count_of) { return true; },
+        [&](count_of kind) {
+          std::int64_t const from = items_before(t, kind, w.first_unit);
+          return share{0, 0, from, items_before(t, kind, w.last_unit) - from, {}};
+        });
   }
-  /// The same for the first wave, whose totals the schedule holds.
+  /// The same for the first wave, whose totals the schedule holds; first items only of `Kinds`.
+  template <count_of... Kinds>
   __device__ void find_first(schedule_table const& t) noexcept {
-    find_each<true>(t, first_wave{t});
-  }
-  /// The same without the items.
-  __device__ void find_totals(schedule_table const& t) noexcept {
-    find_each<false>(t, first_wave{t});
+    find_each(
+        t, [](count_of kind) { return ((kind == Kinds) || ...); },
+        [&](count_of kind) {
+          return share{0, 0, 0, t.first_wave[static_cast<int>(kind)], {}};
+        });
   }
   [[nodiscard]] __device__ share const& operator[](count_of kind) const noexcept {
     return of[static_cast<int>(kind)];
   }
 
  private:
-  struct first_wave {
-    schedule_table const& t;
-    [[nodiscard]] __device__ share operator()(count_of kind) const noexcept {
-      return {0, 0, 0, t.first_wave[static_cast<int>(kind)], {}};
-    }
-  };
-
   /// `wave_of(kind)`: where the items of the wave begin, and how many there are.
-  template <bool Items, class WaveOf>
-  __device__ void find_each(schedule_table const& t, WaveOf&& wave_of) noexcept {
+  template <class Wants, class WaveOf>
+  __device__ void find_each(schedule_table const& t, Wants&& wants, WaveOf&& wave_of) noexcept {
     auto const blocks = std::int64_t{gridDim.x};
     for (auto k = static_cast<int>(threadIdx.x / 32); k < item_kinds;
          k += static_cast<int>(blockDim.x / 32)) {
@@ -196,7 +176,7 @@ struct wave_shares {
       share s = wave_of(kind);
       s.begin = s.from + s.all * blockIdx.x / blocks;
       s.end = s.from + s.all * (blockIdx.x + 1) / blocks;
-      if (Items && s.begin < s.end) s.first = find_item(t, kind, s.begin);
+      if (wants(kind) && s.begin < s.end) s.first = find_item(t, kind, s.begin);
       if (threadIdx.x % 32 == 0) of[k] = s;
     }
     __syncthreads();

@@ -45,14 +45,6 @@ inline constexpr int chunk_keys = 4096;
 /// Longest row that one block selects on its own, where there are rows for all blocks or not.
 inline constexpr int most_keys_of_a_block = 8192;
 inline constexpr int least_keys_of_a_block = 2048;
-/// Blocks that share tiles among them when they scan, and how much of them is dealt beforehand:
-/// multiprocessors differ in speed.
-inline constexpr int scan_group = 8;
-inline constexpr int most_scan_groups = 512;
-inline constexpr int dealt_percent = 80;
-inline constexpr int tiles_at_a_time = 2;
-/// Rows that are looked up before they are selected, at most.
-inline constexpr int most_ready_jobs = 4096;
 /// Blocks that select one row together, at most.
 inline constexpr int most_team = 64;
 /// Query heads with one selection that are attended together.

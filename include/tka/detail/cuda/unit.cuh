@@ -145,14 +145,14 @@ enum row_word : int {
 
 /// Offsets, in 4-byte words, of what one row keeps in scratch.
 struct row_layout {
-  std::int64_t scores = 0;     ///< [visible] ordered keys, or combined scores under way
-  std::int64_t raw = 0;        ///< [heads][visible] only softmax_sum
-  std::int64_t sums = 0;       ///< [score heads][tiles] softmax sums over visible keys
-  std::int64_t lse = 0;        ///< [score heads] only softmax_sum
-  std::int64_t state = 0;  ///< [row_state_words]
-  std::int64_t index = 0;      ///< [entries] selected, as local indices
-  std::int64_t key = 0;        ///< [entries] their ordered keys
-  std::int64_t parts = 0;      ///< [parts][heads][v_dim + 4]
+  std::int64_t scores = 0;  ///< [visible] ordered keys, or combined scores under way
+  std::int64_t raw = 0;     ///< [heads][visible] only softmax_sum
+  std::int64_t sums = 0;    ///< [score heads][tiles] softmax sums over visible keys
+  std::int64_t lse = 0;     ///< [score heads] only softmax_sum
+  std::int64_t state = 0;   ///< [row_state_words]
+  std::int64_t index = 0;   ///< [entries] selected, as local indices
+  std::int64_t key = 0;     ///< [entries] their ordered keys
+  std::int64_t parts = 0;   ///< [parts][heads][v_dim + 4]
   std::int64_t words = 0;
 };
 
@@ -178,8 +178,9 @@ template <class Problem>
   e.tiles = static_cast<std::int32_t>(ceil_div(local, tile_keys));
   e.chunks = Problem::selects ? static_cast<std::int32_t>(ceil_div(e.visible, chunk_keys)) : 0;
   // An empty list has one part: it is where the row is finished.
-  e.parts =
-      Problem::attends ? static_cast<std::int32_t>(ceil_div(larger<std::int64_t>(e.entries, 1), part_keys)) : 0;
+  e.parts = Problem::attends
+                ? static_cast<std::int32_t>(ceil_div(larger<std::int64_t>(e.entries, 1), part_keys))
+                : 0;
   return e;
 }
 
@@ -211,23 +212,12 @@ template <class Problem>
   return r;
 }
 
-/// Rows of each kind whose jobs may be ready before they are selected.
-template <class Problem>
-[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t most_jobs(plan const& p) noexcept {
-  shape const& s = p.shape;
-  if (!Problem::selects) return 0;
-  std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(s) : 1;
-  return smaller<std::int64_t>(most_ready_jobs,
-                               std::int64_t{s.batch} * s.q_len * p.scope_heads * blocks);
-}
-
 /// Teams of blocks that may select long rows at once.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t most_teams(plan const& p) noexcept {
   shape const& s = p.shape;
   if (!Problem::selects || s.kv_len <= least_keys_of_a_block) return 0;
-  return smaller(std::int64_t{p.schedule.workers},
-                 std::int64_t{s.batch} * s.q_len * p.scope_heads);
+  return smaller(std::int64_t{p.schedule.workers}, std::int64_t{s.batch} * s.q_len * p.scope_heads);
 }
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

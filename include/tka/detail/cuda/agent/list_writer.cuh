@@ -98,17 +98,14 @@ class list_writer {
     if (blocks.rank() + 1 == blocks.size() && threadIdx.x == 0) {
       state_[selected_count] = all.above + smaller(all.equal, limit_.ties);
     }
-    // Of the keys that equal the threshold the first stay. One warp of a row has some of either.
     if (own.above + own.equal == 0) return;
-    bool const all_ties = before.equal + own.equal <= limit_.ties;
-    bool const no_ties = before.equal >= limit_.ties;
-    if (Short && (all_ties || no_ties)) {
-      std::uint32_t const slot = before.above + smaller(before.equal, limit_.ties);
-      put_from(run, begin, end, all_ties ? limit_.key : limit_.key + 1, slot);
+    if constexpr (Short) {
+      put_above(run, begin, end, last_tie(run, begin, end, before.equal, own.equal),
+                before.above + smaller(before.equal, limit_.ties));
     } else {
-      put_kept<Short>(run, begin, end, before);
+      put_kept(run, begin, end, before);
+      note_last();
     }
-    if constexpr (!Short) note_last();
   }
 
   __device__ static void add(kept_counts& sum, kept_counts const& n) noexcept {
@@ -144,9 +141,31 @@ class list_writer {
     return {__reduce_add_sync(all_lanes, n.above), __reduce_add_sync(all_lanes, n.equal)};
   }
 
-  /// All keys from `least` on, the first to `slot`.
-  __device__ void put_from(key_run const& run, std::int32_t begin, std::int32_t end,
-                           ordered_key least, std::uint32_t slot) noexcept {
+  /// Of the keys that equal the threshold the first of a row stay: up to which index. `before` lie
+  /// in front of this warp's, which has `own`.
+  [[nodiscard]] __device__ std::int32_t last_tie(key_run const& run, std::int32_t begin,
+                                                 std::int32_t end, std::uint32_t before,
+                                                 std::uint32_t own) const noexcept {
+    if (limit_.ties == 0) return -1;
+    if (before + own <= limit_.ties) return end;
+    if (before >= limit_.ties) return -1;
+    // One warp of a row comes here.
+    std::uint32_t left = limit_.ties - before;
+#pragma unroll 1
+    for (std::int32_t first = begin; first < end; first += 32) {
+      std::int32_t const i = first + lane();
+      unsigned const equal = __ballot_sync(all_lanes, i < end && run.keys[i] == limit_.key);
+      auto const n = static_cast<std::uint32_t>(__popc(equal));
+      if (n >= left)
+        return first + static_cast<std::int32_t>(__fns(equal, 0, static_cast<int>(left)));
+      left -= n;
+    }
+    return end;
+  }
+
+  /// Keys above the threshold, and those equal to it up to `last_tie`; the first to `slot`.
+  __device__ void put_above(key_run const& run, std::int32_t begin, std::int32_t end,
+                            std::int32_t last_tie, std::uint32_t slot) noexcept {
     unsigned const lower = (1u << lane()) - 1;
 #pragma unroll 1
     for (std::int32_t first = begin; first < end; first += warp_keys) {
@@ -154,17 +173,15 @@ class list_writer {
       load(run, first + lane(), end, key);
 #pragma unroll
       for (int j = 0; j < together; ++j) {
-        bool const stays = key[j] >= least;
+        std::int32_t const i = first + lane() + 32 * j;
+        bool const stays = key[j] > limit_.key || (key[j] == limit_.key && i <= last_tie);
         unsigned const kept_here = __ballot_sync(all_lanes, stays);
-        if (stays) {
-          put<true>(slot + __popc(kept_here & lower), run.first + first + lane() + 32 * j, key[j]);
-        }
+        if (stays) put<true>(slot + __popc(kept_here & lower), run.first + i, key[j]);
         slot += __popc(kept_here);
       }
     }
   }
 
-  template <bool Short>
   __device__ void put_kept(key_run const& run, std::int32_t begin, std::int32_t end,
                            kept_counts before) noexcept {
     unsigned const lower = (1u << lane()) - 1;
@@ -172,12 +189,12 @@ class list_writer {
     for (std::int32_t first = begin; first < end; first += 32) {
       std::int32_t const i = first + lane();
       ordered_key const key = i < end ? run.keys[i] : key_of_nothing;
-      kept const k = rules_.template judge<Short>(limit_, run.first + i, key);
+      kept const k = rules_.template judge<false>(limit_, run.first + i, key);
       unsigned const above = __ballot_sync(all_lanes, k == kept::surely);
       unsigned const equal = __ballot_sync(all_lanes, k == kept::tie);
       std::uint32_t const tie = before.equal + __popc(equal & lower);
       if (k == kept::surely || (k == kept::tie && tie < limit_.ties)) {
-        put<Short>(before.above + __popc(above & lower) + smaller(tie, limit_.ties), run.first + i,
+        put<false>(before.above + __popc(above & lower) + smaller(tie, limit_.ties), run.first + i,
                    key);
       }
       before.above += __popc(above);
@@ -185,9 +202,7 @@ class list_writer {
     }
   }
 
-  [[nodiscard]] __device__ static int lane() noexcept {
-    return static_cast<int>(threadIdx.x % 32);
-  }
+  [[nodiscard]] __device__ static int lane() noexcept { return static_cast<int>(threadIdx.x % 32); }
 
   template <bool Short>
   __device__ void put(std::uint32_t slot, std::int32_t c, ordered_key key) noexcept {
@@ -221,7 +236,7 @@ class list_writer {
   [[nodiscard]] __device__ static kept_counts of_earlier_blocks(kept_counts const& own,
                                                                 team& blocks) noexcept {
     static_assert(most_team <= 64);
-    auto& counts = blocks.memory().counts;
+    auto& counts = blocks.memory().counts[blocks.turn()];
     if (threadIdx.x == 0) {
       counts[blocks.rank()][0] = own.above;
       counts[blocks.rank()][1] = own.equal;

@@ -34,7 +34,6 @@ struct prepare_agent {
   __device__ void run() noexcept {
     __shared__ unsigned long long rows;
     if (threadIdx.x == 0) rows = 0;
-    for (int i = static_cast<int>(threadIdx.x); i < tickets; i += block_threads) table.dealt[i] = 0;
     __syncthreads();
     for (std::int32_t b = static_cast<std::int32_t>(threadIdx.x); b < table.batch;
          b += block_threads) {

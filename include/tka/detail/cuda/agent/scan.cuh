@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The first stage where few score rows share a key, as in decoding: scores of visible keys, 16 keys
-/// a warp and step.
+/// The first stage where few score rows share a key, as in decoding: scores of visible keys, 16
+/// keys a warp and step.
 
 #pragma once
 
@@ -64,7 +64,6 @@ class scan_agent {
     /// Where heads are combined.
     float score[geometry<Problem>::heads_are_units ? 1 : Warps][few_rows][step_keys + 1];
     unit_memory<few_rows> unit;
-    std::uint32_t told;
     alignas(16) char q[16];  ///< and behind it
   };
 
@@ -85,10 +84,7 @@ class scan_agent {
         lane_(static_cast<int>(threadIdx.x % 32)) {}
 
   __device__ void run() noexcept {
-    unit_.each_as_they_come(memory_->told, [this](std::int32_t from, std::int32_t to, bool enters) {
-      if (enters) enter();
-      stream(from, to);
-    });
+    unit_.each([this](std::int32_t from, std::int32_t to) { scan_unit(from, to); });
   }
 
  private:
@@ -107,8 +103,7 @@ class scan_agent {
     std::int32_t gap;
   };
 
-  /// Another unit than before.
-  __device__ void enter() noexcept {
+  __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
     std::int32_t const first_head =
         geometry<Problem>::heads_are_units ? unit_.place().head_block * c_.g.head_block : 0;
     heads_ = smaller(c_.g.head_block, c_.g.heads - first_head);
@@ -127,7 +122,7 @@ class scan_agent {
       pitch_ = keys_.at({l.outer, l.token + 1}) - keys_.at(l);
     }
     __syncthreads();
-    if (slabs_ == 1) load_queries(q, 0);
+    stream(q, from, to);
   }
 
   [[nodiscard]] __device__ score_row row_of(int r, std::int32_t rows) const noexcept {
@@ -139,8 +134,7 @@ class scan_agent {
   }
 
   [[nodiscard]] __device__ std::int32_t first_key(position const& at) const noexcept {
-    return at.tile * tile_keys +
-           (at.step * Warps + static_cast<int>(threadIdx.x / 32)) * step_keys;
+    return at.tile * tile_keys + (at.step * Warps + static_cast<int>(threadIdx.x / 32)) * step_keys;
   }
   __device__ void advance(position& at, std::int32_t to) const noexcept {
     if (++at.slab < slabs_) return;
@@ -150,13 +144,13 @@ class scan_agent {
     at.tile = unit_.next_tile(at.tile + 1, to);
   }
 
-  __device__ void stream(std::int32_t from, std::int32_t to) noexcept {
-    query_rows<C> const q{memory_->q, c_.p.shape.qk_dim};
+  __device__ void stream(query_rows<C> const& q, std::int32_t from, std::int32_t to) noexcept {
     position next{unit_.next_tile(from, to), 0, 0};
     position now = next;
     find(next, to);
 #pragma unroll 1
     for (int i = 0; i < Stages; ++i) copy(next, to);
+    if (slabs_ == 1) load_queries(q, 0);
     std::uint32_t const place = ring::place(lane_ / 8 % 2 * 8 + lane_ % 8, lane_ / 16);
     float sum[4] = {};
 #pragma unroll 1
@@ -201,8 +195,8 @@ class scan_agent {
         there_.push(__ballot_sync(all_lanes, row_ != nullptr));
 #pragma unroll
         for (int i = 0; i < ring::copies; ++i) {
-          auto const row = reinterpret_cast<char const*>(__shfl_sync(
-              all_lanes, reinterpret_cast<unsigned long long>(row_), ring::row(i)));
+          auto const row = reinterpret_cast<char const*>(
+              __shfl_sync(all_lanes, reinterpret_cast<unsigned long long>(row_), ring::row(i)));
           ring_.copy(i, row + offset, inside && row != nullptr);
         }
       } else {
@@ -268,8 +262,8 @@ class scan_agent {
       for (int half = 0; half < 2; ++half) {
         std::uint32_t const low = raw.r[2 * half];
         std::uint32_t const high = raw.r[2 * half + 1];
-        left_fragment const left{{widen_pair<C>(low), widen_pair<C>(high),
-                                  widen_pair<C>(low >> 16), widen_pair<C>(high >> 16)}};
+        left_fragment const left{{widen_pair<C>(low), widen_pair<C>(high), widen_pair<C>(low >> 16),
+                                  widen_pair<C>(high >> 16)}};
         multiply_add<C>(sum, left, q_[2 * m + half][0], q_[2 * m + half][1]);
       }
     }

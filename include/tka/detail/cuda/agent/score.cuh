@@ -63,18 +63,20 @@ class score_agent {
         measures_(sums_visible<Problem>(c.p.options)) {}
 
   __device__ void run() noexcept {
-    unit_.each([this](std::int32_t from, std::int32_t to, bool) { scan_unit(from, to); });
+    unit_.each([this](std::int32_t from, std::int32_t to) { scan_unit(from, to); });
   }
 
  private:
   __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     if constexpr (Problem::by_given) {
-      for (std::int32_t t = unit_.next_tile(from, to); t < to; t = unit_.next_tile(t + 1, to)) take_given(t);
+      for (std::int32_t t = unit_.next_tile(from, to); t < to; t = unit_.next_tile(t + 1, to))
+        take_given(t);
     } else {
       std::int32_t const passes = geometry<Problem>::heads_are_units ? 1 : c_.g.head_blocks;
       for (std::int32_t pass = 0; pass < passes; ++pass) {
-        std::int32_t const block = geometry<Problem>::heads_are_units ? unit_.place().head_block : pass;
+        std::int32_t const block =
+            geometry<Problem>::heads_are_units ? unit_.place().head_block : pass;
         first_head_ = block * c_.g.head_block;
         heads_ = smaller(c_.g.head_block, c_.g.heads - first_head_);
         if (thread < unit_.place().tokens * heads_) {
@@ -102,9 +104,8 @@ class score_agent {
     row_scales const scales = scales_of_keys<Problem>(c_.a, unit_.place().head);
     query_rows<C> const q{memory_->q, c_.g.dim};
     std::int32_t const row_count = unit_.place().tokens * heads_;
-    q.fill(row_count, Rows, [&](int r) {
-      return unit_.query_row(r / heads_, first_head_ + r % heads_);
-    });
+    q.fill(row_count, Rows,
+           [&](int r) { return unit_.query_row(r / heads_, first_head_ + r % heads_); });
 
     auto const line = static_cast<int>(threadIdx.x / 8);
     auto const chunk = static_cast<int>(threadIdx.x % 8);
@@ -219,8 +220,8 @@ class score_agent {
   /// One score of all heads. Heads that come in several passes leave a sum under way in the row.
   __device__ void keep_combined(std::int32_t first) const noexcept {
 #pragma unroll 1
-    for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < unit_.place().tokens * tile_keys;
-         n += block_threads) {
+    for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x);
+         n < unit_.place().tokens * tile_keys; n += block_threads) {
       std::int32_t const i = n / tile_keys;
       std::int32_t const j = n % tile_keys;
       compact_range const range{unit_.range(i)};
@@ -319,8 +320,8 @@ class score_agent {
   /// Scores of the caller's go into the rows as they are.
   __device__ void take_given(std::int32_t tile) noexcept {
     if constexpr (Problem::by_given) {
-      for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x); n < unit_.place().tokens * tile_keys;
-           n += block_threads) {
+      for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x);
+           n < unit_.place().tokens * tile_keys; n += block_threads) {
         std::int32_t const i = n / tile_keys;
         std::int32_t const local = tile * tile_keys + n % tile_keys;
         compact_range const range{unit_.range(i)};

@@ -31,7 +31,12 @@ struct select_memory {
   std::uint32_t forced;
   /// Rows that are selected next, one behind the other. Looking one up is a long chain of reads, so
   /// each warp does it for another.
-  row_job<Problem> next[block_warps];
+  struct job {
+    row<Problem> own;
+    row_rules rules;
+    bool there;
+  };
+  job next[block_warps];
 };
 
 /// The k largest keys of a row, exactly: three counts, the same keys whatever the team, and a list.
@@ -40,14 +45,11 @@ struct select_memory {
 template <class Problem>
 class select_agent {
  public:
-  /// `described`: the jobs of the first wave are ready.
-  __device__ select_agent(context<Problem> const& c, char* memory, int bytes,
-                          bool described) noexcept
+  __device__ select_agent(context<Problem> const& c, char* memory, int bytes) noexcept
       : c_(c),
-        described_(described),
         memory_(reinterpret_cast<select_memory<Problem>*>(memory)),
         kept_(reinterpret_cast<ordered_key*>(memory + keys_at)),
-        room_((bytes - keys_at) / 4) {}
+        room_((bytes - keys_at) / 128 * 32) {}
 
   /// `ready()` is called once, before the first access to what earlier stages leave for rows.
   template <class Ready>
@@ -58,9 +60,9 @@ class select_agent {
     for (int turn = 0; turn < 2; ++turn) {
 #pragma unroll 1
       for (std::int64_t n = rows.begin; n < rows.end; n += block_warps) {
+        look_up(rows, n + threadIdx.x / 32);
         if (!begun) ready();
         begun = true;
-        look_up(rows, n + threadIdx.x / 32);
         __syncthreads();
         auto const count = static_cast<int>(smaller<std::int64_t>(block_warps, rows.end - n));
 #pragma unroll 1
@@ -96,40 +98,49 @@ class select_agent {
   [[nodiscard]] __device__ run_of_rows team_rows() const noexcept {
     share const& rows = c_.shares[count_of::long_rows];
     if (rows.all == 0) return {count_of::long_rows, 0, 0, {}};
-    int const size = team_size(rows.all);
-    auto const block = static_cast<int>(blockIdx.x);
-    int const index = block / size;
-    auto const teams = smaller<std::int64_t>(static_cast<int>(gridDim.x) / size, rows.all);
+    std::uint32_t const size = team_size(rows.all);
+    std::uint32_t const index = blockIdx.x / size;
+    // Blocks alone need no memory.
+    std::int64_t const most = size == 1 ? rows.all : smaller(rows.all, most_teams<Problem>(c_.p));
+    auto const teams = static_cast<std::uint32_t>(smaller(std::int64_t{gridDim.x / size}, most));
     if (index >= teams) return {count_of::long_rows, 0, 0, {}};
     return {count_of::long_rows,
             rows.from + rows.all * index / teams,
             rows.from + rows.all * (index + 1) / teams,
-            {size, block % size, c_.teams + index}};
+            {static_cast<int>(size), static_cast<int>(blockIdx.x % size), c_.teams + index}};
   }
 
   /// Blocks a long row: enough for all blocks to have work and for the keys to fit.
-  [[nodiscard]] __device__ int team_size(std::int64_t rows) const noexcept {
-    auto const blocks = static_cast<std::int64_t>(gridDim.x);
-    std::int64_t const longest = *c_.table.longest;
-    std::int64_t const fit = ceil_div(longest, room_);
-    std::int64_t const most = smaller<std::int64_t>(ceil_div(longest, least_keys_of_a_block),
-                                                    smaller<std::int64_t>(most_team, blocks));
-    return static_cast<int>(larger<std::int64_t>(1, smaller(most, larger(blocks / rows, fit))));
+  [[nodiscard]] __device__ std::uint32_t team_size(std::int64_t rows) const noexcept {
+    // In 32 bits: longer divisions are slow. There are no more keys, and more rows change nothing.
+    auto const longest = static_cast<std::uint32_t>(*c_.table.longest);
+    auto const count = static_cast<std::uint32_t>(smaller(rows, std::int64_t{1} << 30));
+    auto const room = static_cast<std::uint32_t>(room_);
+    std::uint32_t const fit = (longest + room - 1) / room;
+    std::uint32_t const most = (longest + least_keys_of_a_block - 1) / least_keys_of_a_block;
+    std::uint32_t const size = larger(gridDim.x / count, fit);
+    return larger(1u, smaller(smaller(size, most), smaller<std::uint32_t>(most_team, gridDim.x)));
   }
 
   /// This warp's job: item n of the rows.
   __device__ void look_up(run_of_rows const& rows, std::int64_t n) noexcept {
+    auto& job = memory_->next[threadIdx.x / 32];
     if (n >= rows.end) return;
-    row_job<Problem>& job = memory_->next[threadIdx.x / 32];
-    auto const lane = static_cast<int>(threadIdx.x % 32);
-    if (described_ && c_.shares[rows.kind].all <= most_jobs<Problem>(c_.p)) {
-      auto const* const from = reinterpret_cast<std::uint32_t const*>(c_.jobs(rows.kind) + n);
-      auto* const to = reinterpret_cast<std::uint32_t*>(&job);
-      static_assert(sizeof(job) <= 4 * job_words && job_words == 32);
-      if (lane < static_cast<int>(sizeof(job) / 4)) to[lane] = from[lane];
-    } else {
-      row_job<Problem> const found = job_of(c_, rows.kind, n);
-      if (lane == 0) job = found;
+    item const at = find_item(c_.table, rows.kind, n);
+    std::int64_t rest = at.rest;
+    bool there = true;
+    if (rows.kind == count_of::rows) {
+      std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c_.p.shape) : 1;
+      there = c_.table.per_unit(count_of::long_rows, at.b) == 0 && rest % blocks == 0;
+      rest /= blocks;
+    }
+    row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(rest)};
+    there = there && own.exists;
+    row_rules const rules = there ? rules_of<Problem>(c_, own) : row_rules{};
+    if (threadIdx.x % 32 == 0) {
+      job.own = own;
+      job.rules = rules;
+      job.there = there;
     }
   }
 
@@ -192,7 +203,9 @@ class select_agent {
 #pragma unroll 1
     for (int digit = 0; digit < digits; ++digit) {
       if (fits) {
-        count(digit, known, run.count, [kept = shared_address(kept_)](std::int32_t i) { return load_shared_four(kept + 4 * i); });
+        count(digit, known, run.count, [kept = shared_address(kept_)](std::int32_t i) {
+          return load_shared_four(kept + 4 * i);
+        });
       } else {
         count(digit, known, run.count, [&](std::int32_t i) {
           int4 const keys = *reinterpret_cast<int4 const*>(run.keys + i);
@@ -309,10 +322,9 @@ class select_agent {
   }
 
   context<Problem> const& c_;
-  bool described_;
   select_memory<Problem>* memory_;
   ordered_key* kept_;
-  std::int32_t room_;  ///< keys that may stay in shared memory
+  std::int32_t room_;  ///< keys that may stay in shared memory: whole lines
 };
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

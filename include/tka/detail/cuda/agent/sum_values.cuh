@@ -33,8 +33,8 @@ inline constexpr bool sums_values_alone =
     sizeof(typename Problem::precision::value_type) == 2;
 
 /// Warps work alone: each has a ring of its own and takes neighbouring parts, and no barrier of the
-/// block is met. The warp that comes last to a row finishes it. Results are those of `attend_agent` to the bit: the same products in the same
-/// order.
+/// block is met. The warp that comes last to a row finishes it. Results are those of `attend_agent`
+/// to the bit: the same products in the same order.
 template <class Problem, int Warps, int Stages>
 class sum_values_agent {
   using value = typename Problem::precision::value_type;
@@ -104,6 +104,7 @@ class sum_values_agent {
       before = atomicAdd(own.state() + parts_done, static_cast<std::uint32_t>(count));
     }
     before = __shfl_sync(0xffffffffu, before, 0);
+    __syncwarp();
     __threadfence();
     return static_cast<std::int32_t>(before) + count;
   }

@@ -33,39 +33,17 @@ class unit_scan {
   __device__ unit_scan(context<Problem> const& c, unit_memory<Rows>& memory) noexcept
       : c_(c), memory_(memory), kv_(c.a.kv), page_size_(c.p.shape.page_size) {}
 
-  /// use(first tile, last tile, entered now) for each unit of this block's share.
+  /// use(first tile, last tile) for each unit of this block's share, entered.
   template <class Use>
   __device__ void each(Use&& use) noexcept {
     share const s = c_.shares[count_of::tiles];
-    run(s.begin, s.end, use);
-  }
-
-  /// The same in other shares: most tiles of a group of blocks are dealt beforehand, the rest as
-  /// blocks come. `told`: a word of shared memory. Only in the first wave.
-  template <class Use>
-  __device__ void each_as_they_come(std::uint32_t& told, Use&& use) noexcept {
-    share const s = c_.shares[count_of::tiles];
-    std::int64_t const groups = ceil_div(gridDim.x, scan_group);
-    std::int64_t const group = blockIdx.x / scan_group;
-    if (groups > most_scan_groups || s.all < 2 * tiles_at_a_time * std::int64_t{gridDim.x}) {
-      run(s.begin, s.end, use);
-      return;
-    }
-    auto const blocks = smaller<std::int64_t>(scan_group, gridDim.x - group * scan_group);
-    std::int64_t const begin = s.all * (group * scan_group) / gridDim.x;
-    std::int64_t const end = s.all * (group * scan_group + blocks) / gridDim.x;
-    std::int64_t const dealt = (end - begin) * dealt_percent / 100;
-    std::int64_t const rank = blockIdx.x % scan_group;
-    run(begin + dealt * rank / blocks, begin + dealt * (rank + 1) / blocks, use);
-    for (;;) {
-      if (threadIdx.x == 0) {
-        told = atomicAdd(c_.table.dealt + group_tickets + group, 1u);
-      }
-      __syncthreads();
-      std::int64_t const n = begin + dealt + std::int64_t{told} * tiles_at_a_time;
-      __syncthreads();
-      if (n >= end) return;
-      run(n, smaller(end, n + tiles_at_a_time), use);
+    for (std::int64_t n = s.begin; n < s.end;) {
+      item const at = c_.at(count_of::tiles, n);
+      std::int64_t const left = c_.table.per_unit(count_of::tiles, at.b) - at.rest;
+      std::int64_t const count = smaller(left, s.end - n);
+      enter(at.b, at.unit);
+      use(static_cast<std::int32_t>(at.rest), static_cast<std::int32_t>(at.rest + count));
+      n += count;
     }
   }
 
@@ -126,22 +104,8 @@ class unit_scan {
   }
 
  private:
-  template <class Use>
-  __device__ void run(std::int64_t begin, std::int64_t end, Use&& use) noexcept {
-    for (std::int64_t n = begin; n < end;) {
-      item const at = find_item(c_.table, count_of::tiles, n);
-      std::int64_t const left = c_.table.per_unit(count_of::tiles, at.b) - at.rest;
-      std::int64_t const count = smaller(left, end - n);
-      bool const enters = entry_ != &c_.table.entries[at.b] || unit_ != at.unit;
-      if (enters) enter(at.b, at.unit);
-      use(static_cast<std::int32_t>(at.rest), static_cast<std::int32_t>(at.rest + count), enters);
-      n += count;
-    }
-  }
-
   __device__ void enter(std::int32_t b, std::int64_t unit) noexcept {
     entry_ = &c_.table.entries[b];
-    unit_ = unit;
     place_ = place_of<Problem>(c_, b, unit);
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     __syncthreads();  // the last unit is done with its memory
@@ -174,7 +138,6 @@ class unit_scan {
   std::int32_t const page_size_;
   // Of the unit under way:
   sequence_entry const* entry_ = nullptr;
-  std::int64_t unit_ = 0;
   unit_place place_{};
   visible_range seen_{};       ///< what any token of it sees
   std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token

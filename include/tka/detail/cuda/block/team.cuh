@@ -17,9 +17,11 @@ namespace tka::inline TKA_ABI::detail::cuda {
 /// In scratch. All zero when a stage begins; its histograms are again when a row is done.
 struct team_memory {
   std::uint32_t histogram[digits][most_bins];
-  std::uint32_t counts[most_team][2];  ///< of each block: keys above the threshold, equal to it
-  std::uint32_t forced;                ///< keys above -inf
-  std::uint32_t arrived;               ///< at barriers, ever
+  /// Of each block: keys above the threshold, equal to it. Twice: a block may come to its next row
+  /// while another still reads those of the last.
+  std::uint32_t counts[2][most_team][2];
+  std::uint32_t forced;   ///< keys above -inf
+  std::uint32_t arrived;  ///< at barriers, ever
   std::uint32_t unused[30];
 };
 static_assert(sizeof(team_memory) % 128 == 0);
@@ -35,6 +37,8 @@ class team {
   [[nodiscard]] __device__ int rank() const noexcept { return rank_; }
   [[nodiscard]] __device__ bool alone() const noexcept { return size_ == 1; }
   [[nodiscard]] __device__ team_memory& memory() const noexcept { return *memory_; }
+  /// Which of the counts are written next: once a row, by all its blocks.
+  [[nodiscard]] __device__ int turn() noexcept { return turn_ ^= 1; }
 
   /// All threads of all its blocks; what they wrote before, all may read behind it.
   __device__ void wait() noexcept {
@@ -55,6 +59,7 @@ class team {
   int rank_ = 0;
   team_memory* memory_ = nullptr;
   std::uint32_t target_ = 0;
+  int turn_ = 0;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

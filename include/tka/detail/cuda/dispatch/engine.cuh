@@ -66,9 +66,9 @@ class engine {
       };
       if (blocks() == 0) p.schedule.stages = least_stages;
       p.schedule.workers = blocks() * device.multiprocessors;
-      p.select_bytes = smaller(
-          device.shared_bytes_per_block,
-          device.shared_bytes_per_multiprocessor / select_blocks - reserved_shared_bytes);
+      p.select_bytes =
+          smaller(device.shared_bytes_per_block,
+                  device.shared_bytes_per_multiprocessor / select_blocks - reserved_shared_bytes);
       if (device.compute_capability < 80 || p.schedule.workers == 0) {
         p.status = status::unsupported_device;
         return p;
@@ -131,7 +131,8 @@ class engine {
     std::int64_t const smallest_unit = row * g.selections();
     double const all = most_words_of_rows<Problem>(p);
     std::int64_t const before = words_before_rows<Problem>(p);
-    auto const limit = static_cast<double>(p.options.scratch_limit / 4) - static_cast<double>(before);
+    auto const limit =
+        static_cast<double>(p.options.scratch_limit / 4) - static_cast<double>(before);
     auto words = static_cast<std::int64_t>(all < limit ? all : limit);
     words = larger(words, 2 * smallest_unit + 32);
     return static_cast<std::size_t>(round_up((before + words) * 4, workspace_alignment));

@@ -36,8 +36,7 @@ class launches {
            static_cast<std::uint32_t*>(w.scratch),
            static_cast<std::int64_t>(p.scratch_bytes / 4),
            p.schedule.stages,
-           0,
-           false},
+           0},
         stream_(stream) {}
 
   /// The stages of the first wave as kernels of their own, then one kernel for all other waves,
@@ -79,7 +78,6 @@ class launches {
     int const stages = Problem::by_given ? 0 : l_.stages;
     if constexpr (scans<Problem>) {
       if (may_scan<Problem>(p)) {
-        l_.described = true;
         return launch(scan_kernel<Problem>, shares_bytes + scan<Problem>::bytes(p.shape.qk_dim),
                       blocks(warps_blocks), grid::independent, warps_threads);
       }
@@ -97,8 +95,8 @@ class launches {
     plan const& p = l_.p;
     bool done = launch(prepare_kernel<Problem>, 0, 1, grid::independent);
     done = done && score();
-    done = done && launch(select_kernel<Problem>, p.select_bytes, blocks(select_blocks),
-                          grid::cooperative);
+    done = done &&
+           launch(select_kernel<Problem>, p.select_bytes, blocks(select_blocks), grid::cooperative);
     if constexpr (sums_values_alone<Problem>) {
       // It also finishes rows.
       return done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,

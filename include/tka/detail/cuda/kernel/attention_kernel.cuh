@@ -39,7 +39,6 @@ struct launch_arguments {
   std::int64_t scratch_words;
   std::int32_t stages;
   std::int32_t first_wave;  ///< of `attention_kernel`; those before it are done
-  bool described;           ///< jobs of the first wave are ready
 };
 
 /// What the agents of a launch share. `shares` is in shared memory.
@@ -52,8 +51,6 @@ template <class Problem>
           geometry<Problem>{l.p},
           schedule_table{l.scratch, batch},
           reinterpret_cast<team_memory*>(l.scratch + schedule_table::words(batch)),
-          l.scratch + schedule_table::words(batch) +
-              most_teams<Problem>(l.p) * std::int64_t{sizeof(team_memory) / 4},
           l.scratch + words_before_rows<Problem>(l.p),
           shares,
           {}};
@@ -119,7 +116,7 @@ __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
     bucket_agent<Problem>{c}.run();
     barrier();
   }
-  select_agent<Problem>{c, shared, shared_bytes<Problem>(stages), false}.run([] {});
+  select_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run([] {});
   barrier();
 }
 

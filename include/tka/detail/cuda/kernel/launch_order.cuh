@@ -9,6 +9,8 @@
 
 #include <tka/config.hpp>
 
+#include <cuda_runtime_api.h>
+
 namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Behind it all that earlier kernels wrote may be read, and what they read may be written. All
@@ -20,6 +22,9 @@ __device__ inline void follow_earlier_kernels() noexcept {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
+
+/// Before what may be read earlier: no line of a run before is met in the first-level cache.
+__device__ inline void look_ahead() noexcept { __threadfence(); }
 
 /// Kernels compiled for at least this may be launched so; others would not wait.
 inline constexpr int ordered_launch_version = 90;

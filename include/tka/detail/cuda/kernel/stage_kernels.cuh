@@ -62,10 +62,9 @@ __global__ void __launch_bounds__(warps_threads, warps_blocks)
   follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first(c.table);
+  memory.shares.find_first<count_of::tiles>(c.table);
   clear_teams(c);
   scan<Problem>{c, memory.rest}.run();
-  describe_rows(c);
 }
 
 template <class Problem, int Rows>
@@ -75,7 +74,7 @@ __global__ void __launch_bounds__(block_threads, score_blocks<Rows>)
   follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first(c.table);
+  memory.shares.find_first<count_of::tiles>(c.table);
   clear_teams(c);
   score_agent<Problem, Rows>{c, memory.rest, Problem::by_given ? 0 : l.stages}.run();
 }
@@ -85,10 +84,11 @@ template <class Problem>
 __global__ void __launch_bounds__(block_threads, select_blocks)
     select_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  look_ahead();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_totals(c.table);
-  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes, l.described}.run(
+  memory.shares.find_first<>(c.table);
+  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run(
       [] { follow_earlier_kernels(); });
 }
 
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(block_threads, attend_agent<Problem>::resident
   follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first(c.table);
+  memory.shares.find_first<count_of::attends>(c.table);
   using agent = attend_agent<Problem>;
   agent{c, memory.rest, agent::stages_of(l.stages)}.run();
 }
@@ -108,9 +108,10 @@ template <class Problem>
 __global__ void __launch_bounds__(warps_threads, warps_blocks)
     sum_values_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  look_ahead();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first(c.table);
+  memory.shares.find_first<count_of::attends>(c.table);
   sum_values<Problem>{c, memory.rest}.run([] { follow_earlier_kernels(); });
 }
 
@@ -121,7 +122,7 @@ __global__ void __launch_bounds__(block_threads, finish_blocks)
   follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first(c.table);
+  memory.shares.find_first<count_of::rows>(c.table);
   finish_agent<Problem>{c}.run();
 }
 

@@ -55,7 +55,8 @@ class row_ring {
   __device__ void copy(int i, char const* from, bool there) noexcept {
     // Row i of eight is rotated by i.
     auto const n = static_cast<std::uint32_t>(i);
-    copy_16_async(((first_ + cursor_ + lane_at_) ^ (n * 16)) + n * 128, from, there);
+    copy_16_async(((first_ + cursor_ + lane_at_) ^ (n * 16)) + n * 128, there ? from : nullptr,
+                  there);
   }
   /// Ends a stage; also where nothing was copied, so that groups keep their count.
   __device__ void commit() noexcept {
