@@ -51,6 +51,8 @@ PEERS = [
 class Results:
     def __init__(self, path):
         self.data = json.loads(path.read_text("utf-8"))
+        if "ceilings" not in self.data:
+            raise SystemExit(f"{path}: of an older run_matrix.py; run it again")
         self.gpu = "multiprocessors" in self.data or "driver" in self.data
         self.points = [p for p in self.data["points"] if "median_ms" in p]
         self.base = BASE | {"batch": 8 if self.gpu else 1}
