@@ -29,7 +29,7 @@ ms = 0.1 * (1 + float(words.get("delay", 0)) / 100)
 entry = {{"run_type": "iteration", "real_time": ms, "median_ms": ms, "least_ms": ms, "k_bytes": 4e8, "v_bytes": 0,
           "run_name": "short/selection:exact_radix/batch:8/iterations:1/manual_time"}}
 bad = {{"run_type": "iteration", "run_name": "full/batch:256/iterations:1/manual_time", "error_occurred": True,
-        "error_message": "infeasible"}}
+        "error_message": "{refused}"}}
 context = {{"device": "NVIDIA H200", "cuda": "13000", "cub": "1", "date": "-", "launch_us": "0.7",
             "delay_percent": words.get("delay", "0"), "read_bytes_per_second": "{read}",
             "gather_bytes_per_second": "4.4e12"}}
@@ -85,10 +85,10 @@ class Json(unittest.TestCase):
 
 
 class OnGpu(unittest.TestCase):
-    def run_it(self, read, *words):
+    def run_it(self, read, *words, refused="infeasible"):
         with tempfile.TemporaryDirectory() as folder:
             program = pathlib.Path(folder) / "program"
-            program.write_text(PROGRAM.format(python=sys.executable, read=read))
+            program.write_text(PROGRAM.format(python=sys.executable, read=read, refused=refused))
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
             output = pathlib.Path(folder) / "out.json"
             before, out = sys.argv, sys.stdout
@@ -120,6 +120,11 @@ class OnGpu(unittest.TestCase):
         status, (result,) = self.run_it("4.0e12")
         self.assertEqual(status, 3)
         self.assertIn("read_bytes_per_second", result["rejected"][0])
+
+    def test_incomplete_build_is_rejected(self):
+        status, (result,) = self.run_it("4.6e12", refused="this build has no attend/a/b/c/d")
+        self.assertEqual(status, 3)
+        self.assertIn("attend/a/b/c/d", result["rejected"][0])
 
     def test_torch_points(self):
         data = {

@@ -11,7 +11,8 @@ Needs what `cmake --workflow --preset bench-cuda` built and a GPU, no compiler; 
 PyTorch, whose attention decode.py then measures behind the first process. `--against` runs another
 build in turn with this one, `--delayed` the same one with every call made longer by a kernel that
 waits; both write its figures to FILE, for bench/guard.py. Exit status 3: the device did not reach the
-bandwidths that it has had, so the run is rejected (it is written all the same, and says so).
+bandwidths that it has had, or the build lacks combinations, so the run is rejected (it is written all
+the same, and says so).
 """
 
 import argparse
@@ -29,6 +30,7 @@ from results import ROOT  # noqa: E402
 
 # Bytes a second that an H200 has reached; 10 % less and something else is measured than the device.
 SEEN = {"H200": {"read_bytes_per_second": 4.5e12, "gather_bytes_per_second": 4.0e12}}
+LACKING = "this build has no "  # a point of an incomplete build is not infeasible
 CEILINGS = ("read_bytes_per_second", "gather_bytes_per_second", "launch_us")
 TORCH_POINTS = "1x8K,1x32K,1x128K,1x512K,8x8K,8x32K,8x128K,64x8K,64x32K"
 # decode.py's contenders as peers: name, and the axes of its points.
@@ -86,7 +88,8 @@ def torch_points(data):
 
 def complaints(result):
     """Why the run is rejected; empty: it is not."""
-    lines = []
+    lacking = {p["refused"] for p in result["points"] if LACKING in p.get("refused", "")}
+    lines = [f"{refused}; build it with cmake --workflow --preset bench-cuda" for refused in sorted(lacking)]
     for device, seen in SEEN.items():
         for name, rate in seen.items() if device in result["device"] else ():
             if result["ceilings"][name] < 0.9 * rate:
