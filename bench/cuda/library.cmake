@@ -18,10 +18,10 @@ set(architecture ${TKA_BENCH_CUDA_ARCHITECTURE})
 set(cuda_flags "SHELL:-gencode arch=compute_${architecture},code=sm_${architecture}" -std=c++20 -lineinfo
                "SHELL:-Xcompiler=-Wall,-Wextra")
 
-add_library(tka_bench SHARED cuda/tka_bench.cu ${instances})
+add_library(tka_bench SHARED cuda/tka_bench.cu cuda/inputs.cu ${generated}/recorded_scores.cpp ${instances})
 target_link_libraries(tka_bench PRIVATE tka::tka $<TARGET_NAME_IF_EXISTS:tka::cuda>)
-target_include_directories(tka_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/cuda)
-target_compile_options(tka_bench PRIVATE ${cuda_flags})
+target_include_directories(tka_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/cuda)
+target_compile_options(tka_bench PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_flags}>")
 set_target_properties(
   tka_bench
   PROPERTIES CUDA_ARCHITECTURES OFF
@@ -42,7 +42,7 @@ add_custom_target(
 
 # The program is quietly left out where Google Benchmark is not found.
 if(benchmark_FOUND)
-  add_executable(bench_matrix_cuda cuda/matrix.cpp cuda/matrix_kernels.cu ${generated}/recorded_scores.cpp)
+  add_executable(bench_matrix_cuda cuda/matrix.cpp cuda/cub_peers.cu)
   target_link_libraries(bench_matrix_cuda PRIVATE tka::cuda tka_bench benchmark::benchmark)
   target_include_directories(bench_matrix_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${generated})
   target_compile_options(
