@@ -10,7 +10,7 @@
 `--filter ^short/` is the list that bench/guard.py compares. Repetitions of all points are shuffled,
 so that a spell of a busy machine falls on no point alone; processes are several because each is
 given other memory. `--against` runs another build of bench_matrix in turn with this one and writes
-its figures to FILE. Where PyTorch is installed its dense attention is measured too.
+its figures to FILE. Where PyTorch is installed its dense attention is measured too, over the same inputs.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import importlib.util
 import json
 import pathlib
 import shlex
+import shutil
 import statistics
 import sys
 
@@ -82,10 +83,15 @@ def main():
     peer = importlib.util.find_spec("torch") and not options.no_torch and not options.against
     torch_points = {}
 
+    inputs = raw.with_name("inputs")
+    if peer:
+        inputs.mkdir(exist_ok=True)
+        command(str(programs[options.output]), "--write-inputs", str(inputs))
+
     def run_once(program):
         command(str(program), *words, f"--benchmark_out={raw}")
         if peer:
-            made = json.loads(command(sys.executable, str(ROOT / "bench/cpu/torch_peer.py"), options.filter))
+            made = json.loads(command(sys.executable, str(ROOT / "bench/cpu/torch_peer.py"), str(inputs), options.filter))
             for point in made:
                 before = torch_points.setdefault(point["name"], point)
                 if before is not point and "samples" in before:
@@ -94,6 +100,7 @@ def main():
         return json.loads(raw.read_text())
 
     runs = results.run_in_turn(programs, options.processes, run_once)
+    shutil.rmtree(inputs, ignore_errors=True)  # two gigabytes
     for output in programs:
         result = result_of(runs[output], words, list(torch_points.values()))
         if output != options.output:  # built elsewhere, from what is not known here
