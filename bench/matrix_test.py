@@ -106,7 +106,7 @@ class OnGpu(unittest.TestCase):
         self.assertEqual(status, 0)
         good, bad = result["points"]
         self.assertEqual(good["name"], "short/selection:exact_radix/batch:8")
-        self.assertEqual(len(good["samples"]["median_ms"]), 10)  # two processes of five
+        self.assertEqual(len(good["samples"]["median_ms"]), 25)  # five processes of five
         self.assertAlmostEqual(good["floor_ms"], (4e8 / 4.6e12 + 0.7e-6) * 1e3, 5)
         self.assertEqual(bad["refused"], "infeasible")
         self.assertNotIn("rejected", result)
@@ -129,13 +129,15 @@ class OnGpu(unittest.TestCase):
     def test_torch_points(self):
         data = {
             "torch": "2", "cudnn": 9, "shape": {"k": 2048},
-            "points": [{"batch": 8, "kv_len": 8192, "k_bytes": 1000, "contenders": {
+            "points": [{"batch": 8, "kv_len": 8192, "k_bytes": 1000, "v_bytes_query_head": 600, "contenders": {
                 "query_head": {"us": 50.0}, "cudnn": {"samples_us": [60.0], "enqueue_us": 3.0},
                 "composed": {"check": {"problem": "wrong"}}}}],
         }
         (dense, composed), about = run_matrix.torch_points(data)
         self.assertEqual(dense["name"], "peer/sdpa_cudnn/precision:bf16/batch:8/kv_len:8192")
         self.assertEqual(dense["samples"]["median_ms"], [0.06])
+        self.assertEqual([dense[b] for b in ("k_bytes", "v_bytes")], [1000, 1000])
+        self.assertEqual(run_matrix.work_of("composed", data["points"][0], 2048)["v_bytes"], 600)
         self.assertEqual(composed["refused"], "wrong")
         self.assertEqual(about["query_head_ms"], {"8x8192": 0.05})
 
