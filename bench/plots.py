@@ -8,13 +8,14 @@
 
 Needs matplotlib. From bench/results/NAME.json it makes NAME_time.svg, NAME_speed_up.svg,
 NAME_recall.svg and NAME_matrix.svg; by default of each matrix_*.json that is there. A mark is the
-median of the repetitions, a bar reaches from the fastest to the slowest. What a file does not hold is
+median of the repetitions, a bar their middle half. What a file does not hold is
 not drawn; the same file gives the same pictures.
 """
 
 import argparse
 import json
 import pathlib
+import statistics
 import sys
 
 import matplotlib
@@ -97,8 +98,9 @@ class Results:
     def spread(self, points):
         middle = [self.time(p) for p in points]
         samples = [[x * self.factor for x in p["samples"]["median_ms"]] for p in points]
-        below = [max(0.0, m - min(s)) for m, s in zip(middle, samples)]
-        return [below, [max(0.0, max(s) - m) for m, s in zip(middle, samples)]]
+        low_and_high = [statistics.quantiles(s, method="inclusive")[::2] for s in samples]
+        below = [max(0.0, m - low) for m, (low, _) in zip(middle, low_and_high)]
+        return [below, [max(0.0, high - m) for m, (_, high) in zip(middle, low_and_high)]]
 
     def lines(self, batch):
         """(label, colour, marker, lengths, points) of all that is drawn against kv_len."""
