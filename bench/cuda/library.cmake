@@ -5,12 +5,14 @@
 # with their stamp in a folder that can be taken to a machine with a GPU, which needs no compiler.
 
 set(TKA_BENCH_CUDA_ARCHITECTURE "90a" CACHE STRING "Compute capability of the benchmark library")
-set(TKA_BENCH_CUDA_INSTANCES "" CACHE STRING "Combinations of the benchmark library: those of bench/matrix.py that \
-begin with one of these (task/selection/scope/precision/kv), or all")
 set(TKA_BENCH_CCCL "" CACHE PATH "A checkout of CCCL whose CUB bench_matrix_cuda compares with, not the toolkit's")
 
 set(generated ${CMAKE_CURRENT_BINARY_DIR}/matrix_cuda)
-tka_bench_matrix(cuda ${generated} instances ${TKA_BENCH_CUDA_INSTANCES})
+# -D TKA_BENCH_CUDA_ONLY=...: of bench/matrix.py's combinations those that begin with one of these
+# (task/selection/scope/precision/kv). Not kept: a build folder that was narrowed once makes all of
+# them when it is configured without.
+tka_bench_matrix(cuda ${generated} instances ${TKA_BENCH_CUDA_ONLY})
+unset(TKA_BENCH_CUDA_ONLY CACHE)
 
 set(output ${PROJECT_BINARY_DIR}/bench/cuda)
 set(architecture ${TKA_BENCH_CUDA_ARCHITECTURE})
@@ -58,8 +60,8 @@ if(benchmark_FOUND)
     PROPERTIES CUDA_ARCHITECTURES OFF
                CUDA_RUNTIME_LIBRARY Static
                RUNTIME_OUTPUT_DIRECTORY ${output}
-               BUILD_RPATH "\$ORIGIN"
-               BUILD_RPATH_USE_ORIGIN ON)
+               INSTALL_RPATH "\$ORIGIN"
+               BUILD_WITH_INSTALL_RPATH ON)
   get_target_property(kind benchmark::benchmark TYPE)
   if(kind STREQUAL "SHARED_LIBRARY")
     add_custom_command(
