@@ -68,6 +68,8 @@ def cpu_points():
         yield bucketed(precision=precision, short=listed)
         yield bucketed(precision=precision, scope="kv_group", short=listed)
     yield indexer(short=True)
+    for kv_len in (8 * K, 128 * K):
+        yield indexer(kv_len=kv_len)
     for recall in (0.9, 0.99, 0.999):
         yield indexer(recall)
     for recall in (0.8, 0.9, 0.95, 0.999, 1.0):  # a plan refuses 1, and says so
@@ -96,17 +98,18 @@ def cuda_points():
     for batch, kv_len in sizes:
         listed = (batch, kv_len) in ((1, 8 * K), (1, 128 * K), (8, 32 * K), (64, 8 * K))
         yield {"batch": batch, "kv_len": kv_len, "short": listed}
-    for batch, kv_len in ((1, 8 * K), (1, 32 * K), (1, 128 * K), (8, 8 * K), (8, 32 * K), (8, 128 * K), (64, 8 * K)):
+    for batch, kv_len in sizes:
+        if kv_len > 128 * K or batch * kv_len > 64 * 32 * K:
+            continue
         base = (batch, kv_len) == (8, 32 * K)
         yield {"batch": batch, "kv_len": kv_len, "scope": "kv_group", "short": base}
         yield bucketed(batch=batch, kv_len=kv_len, short=base)
+        yield indexer(batch=batch, kv_len=kv_len, short=base)
     yield bucketed(scope="kv_group", short=True)
     for precision in ("fp32", "fp16", "fp8"):
         yield {"precision": precision, "short": True}
     yield {"precision": "fp8", "scope": "kv_group"}
     yield bucketed(precision="fp8")
-    for batch, kv_len in ((8, 32 * K), (1, 128 * K)):
-        yield indexer(batch=batch, kv_len=kv_len, short=batch == 8)
     for recall in (0.9, 0.99, 0.999):
         yield indexer(recall)
     for recall in (0.8, 0.9, 0.95, 0.999, 1.0):

@@ -29,7 +29,7 @@ ms = 0.1 * (1 + float(words.get("delay", 0)) / 100)
 entry = {{"run_type": "iteration", "real_time": ms, "median_ms": ms, "least_ms": ms, "k_bytes": 4e8, "v_bytes": 0,
           "run_name": "short/selection:exact_radix/batch:8/iterations:1/manual_time"}}
 bad = {{"run_type": "iteration", "run_name": "full/batch:256/iterations:1/manual_time", "error_occurred": True,
-        "error_message": "infeasible"}}
+        "error_message": "{refused}"}}
 context = {{"device": "NVIDIA H200", "cuda": "13000", "cub": "1", "date": "-", "launch_us": "0.7",
             "delay_percent": words.get("delay", "0"), "read_bytes_per_second": "{read}",
             "gather_bytes_per_second": "4.4e12"}}
@@ -85,10 +85,10 @@ class Json(unittest.TestCase):
 
 
 class OnGpu(unittest.TestCase):
-    def run_it(self, read, *words):
+    def run_it(self, read, *words, refused="infeasible"):
         with tempfile.TemporaryDirectory() as folder:
             program = pathlib.Path(folder) / "program"
-            program.write_text(PROGRAM.format(python=sys.executable, read=read))
+            program.write_text(PROGRAM.format(python=sys.executable, read=read, refused=refused))
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
             output = pathlib.Path(folder) / "out.json"
             before, out = sys.argv, sys.stdout
@@ -106,7 +106,7 @@ class OnGpu(unittest.TestCase):
         self.assertEqual(status, 0)
         good, bad = result["points"]
         self.assertEqual(good["name"], "short/selection:exact_radix/batch:8")
-        self.assertEqual(len(good["samples"]["median_ms"]), 10)  # two processes of five
+        self.assertEqual(len(good["samples"]["median_ms"]), 25)  # five processes of five
         self.assertAlmostEqual(good["floor_ms"], (4e8 / 4.6e12 + 0.7e-6) * 1e3, 5)
         self.assertEqual(bad["refused"], "infeasible")
         self.assertNotIn("rejected", result)
@@ -121,16 +121,23 @@ class OnGpu(unittest.TestCase):
         self.assertEqual(status, 3)
         self.assertIn("read_bytes_per_second", result["rejected"][0])
 
+    def test_incomplete_build_is_rejected(self):
+        status, (result,) = self.run_it("4.6e12", refused="this build has no attend/a/b/c/d")
+        self.assertEqual(status, 3)
+        self.assertIn("attend/a/b/c/d", result["rejected"][0])
+
     def test_torch_points(self):
         data = {
             "torch": "2", "cudnn": 9, "shape": {"k": 2048},
-            "points": [{"batch": 8, "kv_len": 8192, "k_bytes": 1000, "contenders": {
+            "points": [{"batch": 8, "kv_len": 8192, "k_bytes": 1000, "v_bytes_query_head": 600, "contenders": {
                 "query_head": {"us": 50.0}, "cudnn": {"samples_us": [60.0], "enqueue_us": 3.0},
                 "composed": {"check": {"problem": "wrong"}}}}],
         }
         (dense, composed), about = run_matrix.torch_points(data)
         self.assertEqual(dense["name"], "peer/sdpa_cudnn/precision:bf16/batch:8/kv_len:8192")
         self.assertEqual(dense["samples"]["median_ms"], [0.06])
+        self.assertEqual([dense[b] for b in ("k_bytes", "v_bytes")], [1000, 1000])
+        self.assertEqual(run_matrix.work_of("composed", data["points"][0], 2048)["v_bytes"], 600)
         self.assertEqual(composed["refused"], "wrong")
         self.assertEqual(about["query_head_ms"], {"8x8192": 0.05})
 

@@ -8,19 +8,21 @@
 
 Needs matplotlib. From bench/results/NAME.json it makes NAME_time.svg, NAME_speed_up.svg,
 NAME_recall.svg and NAME_matrix.svg; by default of each matrix_*.json that is there. A mark is the
-median of the repetitions, a bar reaches from the fastest to the slowest. What a file does not hold is
+median of the repetitions, a bar their middle half. What a file does not hold is
 not drawn; the same file gives the same pictures.
 """
 
 import argparse
 import json
 import pathlib
+import statistics
 import sys
 
 import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BASE = {
@@ -32,15 +34,20 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",
     "axes.axisbelow": True, "legend.frameon": False, "figure.facecolor": "white",
 }
-EXACT, GROUP, BUCKETED, DENSE, FLASH, COMPOSED, FLOOR = (
-    "#1f5fa8", "#6aa4d9", "#d9822b", "#555555", "#999999", "#8e5ea2", "#b22222",
+EXACT, GROUP, BUCKETED, INDEXER, DENSE, FLASH, COMPOSED, FLOOR = (
+    "#1f5fa8", "#6aa4d9", "#d9822b", "#2f9e6e", "#444444", "#9a9a9a", "#8e5ea2", "#b22222",
 )
 OURS = [
     ("exact_radix, query_head", EXACT, {}),
     ("exact_radix, kv_group", GROUP, {"scope": "kv_group"}),
     ("bucketed 0.99, query_head", BUCKETED, {"selection": "bucketed_0.99"}),
+    ("lightning_indexer", INDEXER, {"selection": "lightning_indexer", "scope": "all_heads"}),
 ]
-# Dense attention and compositions; the first that a file holds is what speed-ups are over.
+APPROXIMATE = [  # name, and the exact selection that it is held against
+    ("bucketed", BUCKETED, "exact_radix", EXACT, "query_head"),
+    ("lightning_indexer_bucketed", INDEXER, "lightning_indexer", INDEXER, "all_heads"),
+]
+# Dense attention and compositions; the fastest dense one is what speed-ups are over.
 PEERS = [
     ("sdpa_cudnn", "dense, cuDNN", DENSE), ("sdpa_torch", "dense, PyTorch", DENSE),
     ("dense_eigen", "dense, Eigen", FLASH), ("sdpa_flash", "dense, flash", FLASH),
@@ -65,10 +72,10 @@ class Results:
         found = [p for p in self.points if not p["name"].startswith("peer/") and p["axes"] == wanted]
         return found[0] if found else None
 
-    def peer(self, name, batch, kv_len):
+    def peer(self, name, batch, kv_len, precision="bf16"):
         for p in self.points:
             axes = p["axes"]
-            here = (axes.get("batch"), axes.get("kv_len"), axes.get("precision", "bf16")) == (batch, kv_len, "bf16")
+            here = (axes.get("batch"), axes.get("kv_len"), axes.get("precision", "bf16")) == (batch, kv_len, precision)
             if p["name"].startswith(f"peer/{name}/") and here:
                 return p
         return None
@@ -91,8 +98,9 @@ class Results:
     def spread(self, points):
         middle = [self.time(p) for p in points]
         samples = [[x * self.factor for x in p["samples"]["median_ms"]] for p in points]
-        below = [max(0.0, m - min(s)) for m, s in zip(middle, samples)]
-        return [below, [max(0.0, max(s) - m) for m, s in zip(middle, samples)]]
+        low_and_high = [statistics.quantiles(s, method="inclusive")[::2] for s in samples]
+        below = [max(0.0, m - low) for m, (low, _) in zip(middle, low_and_high)]
+        return [below, [max(0.0, high - m) for m, (_, high) in zip(middle, low_and_high)]]
 
     def lines(self, batch):
         """(label, colour, marker, lengths, points) of all that is drawn against kv_len."""
@@ -104,10 +112,9 @@ class Results:
             yield label, colour, "s", lengths, [self.peer(name, batch, n) for n in lengths]
 
     def dense(self, batch, kv_len):
-        for name, label, _ in PEERS[:3]:
-            if found := self.peer(name, batch, kv_len):
-                return label, found
-        return None, None
+        """Label and point of the fastest dense attention, or None twice."""
+        found = [(label, self.peer(name, batch, kv_len)) for name, label, _ in PEERS if label.startswith("dense")]
+        return min((f for f in found if f[1]), key=lambda f: self.time(f[1]), default=(None, None))
 
     def caption(self):
         d = self.data
@@ -119,6 +126,31 @@ class Results:
 
 def length_text(n):
     return f"{n >> 20}M" if n % (1 << 20) == 0 else f"{n >> 10}K"
+
+
+def plain_ticks(axis, subs):
+    """1, 2, 5, 10 ... and not powers of ten."""
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def legend_below(figure, axes, columns):
+    """One legend for all panels, each label once, lines of the library first."""
+    found = {}
+    for place in axes:
+        found |= {label: handle for handle, label in zip(*place.get_legend_handles_labels()) if label not in found}
+    order = [label for label, *_ in OURS] + [label for _, label, _ in PEERS]
+    labels = sorted(found, key=lambda label: order.index(label) if label in order else len(order))
+    figure.legend([found[n] for n in labels], labels, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def add_title(figure, results, title):
+    """The title, and below it where the figures are from."""
+    size, top = 11.0, 0.98  # the top is where a figure has its title anyway
+    figure.suptitle(title + "\n", x=0.01, ha="left", fontsize=size)
+    below = top - 1.5 * size / 72 / figure.get_figheight()
+    figure.text(0.01, below, results.caption(), va="top", fontsize=7.5, color="#666666")
 
 
 def length_axis(axes, lengths):
@@ -133,9 +165,8 @@ def panels(results):
     batches = results.batches()
     if not batches:
         return None, []
-    figure, axes = plt.subplots(
-        1, len(batches), figsize=(7 if len(batches) == 1 else 4.3 * len(batches), 4.4), layout="constrained", squeeze=False
-    )
+    size = (7.4, 5.0) if len(batches) == 1 else (3.9 * len(batches), 5.0)
+    figure, axes = plt.subplots(1, len(batches), figsize=size, layout="constrained", squeeze=False, sharey=True)
     return figure, list(zip(batches, axes[0]))
 
 
@@ -151,12 +182,13 @@ def time_against_length(results):
         what = "floor: all of K, the selected V" + (", one launch" if results.gpu else "")
         axes.plot(lengths, floors, color=FLOOR, ls="--", label=what)
         axes.set_yscale("log")
-        axes.set_ylabel(f"{results.unit} a call")
+        plain_ticks(axes.yaxis, (1, 2, 5) if len(places) == 1 else (1,))
         axes.set_title(f"batch {batch}", loc="left")
         length_axis(axes, lengths)
     if places:
-        places[0][1].legend(fontsize=7.5)
-        figure.suptitle("Time of one decode step, bf16, k = 2,048", x=0.01, ha="left")
+        places[0][1].set_ylabel(f"{results.unit} a call")
+        legend_below(figure, [axes for _, axes in places], 4 if len(places) > 1 else 3)
+        add_title(figure, results, "Time of one decode step, bf16, k = 2,048")
     return figure
 
 
@@ -176,73 +208,110 @@ def speed_up(results):
         lengths = [n for n in results.lengths(batch) if "floor_ms" in (results.dense(batch, n)[1] or {})]
         bound = [results.time(results.dense(batch, n)[1]) / results.floor(results.find(batch=batch, kv_len=n)) for n in lengths]
         axes.plot(lengths, bound, color=FLOOR, ls="--", label="a call at its floor")
-        axes.axhline(1, color=DENSE, lw=0.8)
+        axes.axhline(1, color=DENSE, lw=1.2)
         axes.set_yscale("log")
-        axes.set_ylabel("times faster than dense")
+        plain_ticks(axes.yaxis, (1, 2, 5))
         axes.set_title(f"batch {batch}", loc="left")
         length_axis(axes, sorted(shown) or results.lengths(batch))
-        low, high = axes.get_ylim()
-        ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= t <= high]
-        axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
     if not over:
         plt.close(figure)
         return None
-    places[0][1].legend(fontsize=7.5)
-    figure.suptitle(f"Speed-up over attention to all keys ({', '.join(sorted(over))}), bf16, k = 2,048", x=0.01, ha="left")
+    places[0][1].set_ylabel("times as fast as dense")
+    legend_below(figure, [axes for _, axes in places], 4 if len(places) > 1 else 3)
+    add_title(figure, results, f"Speed-up over attention to all keys ({', '.join(sorted(over))}), bf16, k = 2,048")
     return figure
 
 
 def recall_against_time(results):
-    found = {p["axes"]["selection"] for p in results.points if "selection" in p["axes"]}
-    named = sorted(n for n in found if n.startswith("bucketed_") and results.find(selection=n))
-    if not named:
+    figure, axes = plt.subplots(figsize=(7.4, 5.0), layout="constrained")
+    drawn, slowest = False, 0.0
+    for selection, colour, exact, exact_colour, scope in APPROXIMATE:
+        every = {p["axes"]["selection"] for p in results.points if "selection" in p["axes"]}
+        named = sorted(n for n in every if n.rpartition("_")[0] == selection)
+        points = [(n, found) for n in named if (found := results.find(selection=n, scope=scope))]
+        if not points:
+            continue
+        lost = [1 - p["recall"] for _, p in points]
+        times = [results.time(p) for _, p in points]
+        bars = results.spread([p for _, p in points])
+        axes.errorbar(times, lost, xerr=bars, color=colour, marker="o", ms=5, label=f"{selection}, measured")
+        expected = [1 - p["expected_recall"] for _, p in points]
+        axes.plot(times, expected, "x", color="black", ms=6, label=None if drawn else "expected beforehand")
+        for (name, _), x, y in zip(points, times, lost):
+            target = name.rpartition("_")[2]
+            side = {"xytext": (-7, 4), "ha": "right"} if drawn else {"xytext": (7, 4), "ha": "left"}
+            axes.annotate(target, (x, y), textcoords="offset points", color=colour, **side)
+        if best := results.find(selection=exact, scope=scope):
+            dashes = "-" if exact == "exact_radix" else "--"
+            axes.axvline(results.time(best), color=exact_colour, ls=dashes, label=f"{exact}, loses nothing")
+        drawn = True
+        slowest = max(slowest, *times)
+    if not drawn:
+        plt.close(figure)
         return None
-    figure, axes = plt.subplots(figsize=(7, 4.4), layout="constrained")
-    points = [results.find(selection=n) for n in named]
-    lost = [1 - p["recall"] for p in points]
-    times = [results.time(p) for p in points]
-    axes.errorbar(times, lost, xerr=results.spread(points), color=BUCKETED, marker="o", ms=4, label="bucketed, measured")
-    axes.plot(times, [1 - p["expected_recall"] for p in points], "x", color="black", ms=6, label="bucketed, expected")
-    for name, x, y in zip(named, times, lost):
-        axes.annotate(name.removeprefix("bucketed_"), (x, y), xytext=(6, 4), textcoords="offset points")
-    axes.axvline(results.time(results.find()), color=EXACT, label="exact_radix (loses nothing)")
+    for name, label, colour in PEERS:
+        found = results.peer(name, results.base["batch"], results.base["kv_len"])
+        if found and results.time(found) < 2 * slowest:  # one far off would press all else together
+            axes.axvline(results.time(found), color=colour, lw=1, ls=":", label=label)
     axes.set_yscale("log")
+    plain_ticks(axes.yaxis, (1, 2, 5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.10g}%"))
     axes.set_xlim(left=0)
+    axes.margins(y=0.12)
     axes.invert_yaxis()
-    axes.set_ylabel("share of the k best keys lost (better is up)")
+    axes.set_ylabel("share of the k best keys that is lost (better is up)")
     axes.set_xlabel(f"{results.unit} a call (better is left)")
     at = f"{results.base['batch']} x 32K keys"
-    axes.set_title(f"Recall against time, by recall target; {at}, bf16, k = 2,048", loc="left")
-    axes.legend(fontsize=8)
+    add_title(figure, results, f"Recall against time, by recall target; {at}, bf16, k = 2,048")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 
-def heat_map(results):
-    """Selection and scope against precision; the colour is the share of the floor."""
+def rows_of_heat_map(results):
+    """(label, {precision: point}) of the library's combinations, then of dense attention."""
     precisions = ["fp32", "fp16", "bf16", "fp8"]
-    found = {(p["axes"]["selection"], p["axes"]["scope"]) for p in results.points if "selection" in p["axes"]}
-    rows = [
-        (s, c)
-        for s, c in sorted(found)
-        if s != "stored_scores"  # selects alone
-        and any(results.find(selection=s, scope=c, precision=p) for p in precisions)
-        and (s.endswith("0.99") or not s.rpartition("_")[2][:1].isdigit())
-    ]
-    cells = [[results.find(selection=s, scope=c, precision=p) for p in precisions] for s, c in rows]
+    found = {(p["axes"]["selection"], p["axes"]["scope"], p["axes"]["kv"]) for p in results.points if "kv" in p["axes"]}
+    shown = [s for s in sorted(found) if s[0].endswith("0.99") or not s[0].rpartition("_")[2][:1].isdigit()]
+    rows = []
+    for selection, scope, kv in sorted(shown, key=lambda s: (s[0].startswith("lightning"), s[0] != "exact_radix", s[2], s[1] != "query_head", s)):
+        cells = {p: results.find(selection=selection, scope=scope, kv=kv, precision=p) for p in precisions}
+        if selection != "stored_scores" and any(cells.values()):  # which selects alone
+            rows.append((f"{selection}\n{scope}" + (f", {kv}" if kv != "contiguous" else ""), cells))
+    for name, label, _ in PEERS:
+        cells = {p: results.peer(name, results.base["batch"], results.base["kv_len"], p) for p in precisions}
+        if "dense" in label and any(cells.values()):
+            rows.append((label, cells))
+    return precisions, rows
+
+
+def heat_map(results):
+    """Selection, scope and kv source against precision; the colour is the share of the floor."""
+    precisions, rows = rows_of_heat_map(results)
+    cells = [[row[p] for p in precisions] for _, row in rows]
     shares = [[results.floor(p) / results.time(p) if p else float("nan") for p in row] for row in cells]
-    figure, axes = plt.subplots(figsize=(7.4, 1.2 + 0.6 * len(rows)), layout="constrained")
-    colours = matplotlib.colormaps["Blues"].with_extremes(bad="#f2f2f2")
+    figure, axes = plt.subplots(figsize=(7.4, 1.2 + 0.5 * len(rows)), layout="constrained")
+    colours = matplotlib.colormaps["Blues"].with_extremes(bad="#f7f7f7")
     image = axes.imshow(shares, cmap=colours, vmin=0, vmax=1, aspect="auto")
     for y, row in enumerate(cells):
         for x, point in enumerate(row):
-            text = f"{results.time(point):.3g} {results.unit}\n{shares[y][x]:.0%}" if point else "not\nmeasured"
+            text = f"{results.time(point):.3g} {results.unit}\n{shares[y][x]:.0%}" if point else "–"
             dark = point and shares[y][x] > 0.6
-            axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+            light = "#aaaaaa" if not point else "black"
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if dark else light)
     axes.set_xticks(range(len(precisions)), precisions)
-    axes.set_yticks(range(len(rows)), [f"{s},\n{c}" for s, c in rows])
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks([x - 0.5 for x in range(1, len(precisions))], minor=True)
+    axes.set_yticks([y - 0.5 for y in range(1, len(rows))], minor=True)
     axes.grid(False)
-    figure.colorbar(image, label="floor / time")
-    axes.set_title(f"Time of a call; {results.base['batch']} x 32K keys, k = 2,048", loc="left")
+    axes.grid(True, which="minor", color="white", lw=2)
+    axes.tick_params(which="minor", length=0)
+    bar = figure.colorbar(image, label="floor / time", format=lambda share, _: f"{share:.0%}")
+    bar.outline.set_visible(False)
+    at = f"{results.base['batch']} x 32K keys"
+    add_title(figure, results, f"Time of a call, and its share of the floor; {at}, k = 2,048 (– not measured)")
     return figure
 
 
@@ -262,7 +331,6 @@ def main():
             if figure is None:
                 print(f"{path.name}: nothing to draw for '{name}'", file=sys.stderr)
                 continue
-            figure.supxlabel(results.caption(), fontsize=7, color="#666666")
             made = (options.output or path.parent) / f"{path.stem}_{name}.svg"
             figure.savefig(made, metadata={"Date": None})
             plt.close(figure)

@@ -38,7 +38,7 @@ def axes_of(name):
 
 
 def rounded(x):
-    return float(f"{x:.5g}")
+    return int(x) if float(x).is_integer() else float(f"{x:.5g}")
 
 
 def points_of(runs):
@@ -61,7 +61,8 @@ def points_of(runs):
 def floor_ms(point, ceilings):
     """The time that its bytes take at the bandwidths that were measured, and one launch."""
     read = ceilings["read_bytes_per_second"]
-    gather = ceilings.get("gather_bytes_per_second", read)
+    in_order = point["name"].startswith("peer/") and "k" not in point["axes"]  # dense: all of V
+    gather = read if in_order else ceilings.get("gather_bytes_per_second", read)
     seconds = point["k_bytes"] / read + point["v_bytes"] / gather + ceilings.get("launch_us", 0.0) * 1e-6
     return seconds * 1e3
 

@@ -11,7 +11,10 @@
 
 #include <cmath>
 #include <cstdint>
+#include <fstream>
 #include <random>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -70,6 +73,22 @@ block<T> queries(std::string_view kind, std::int64_t heads) {
   for (std::int64_t head = 0; head < heads; ++head)
     shape_query(kind, q.get() + head * head_dim, head);
   return q;
+}
+
+/// Leaves the keys, values and normal queries of a precision in files, for peers in other
+/// processes: K, V and Q behind one another in `folder`/PRECISION.bin, as many of each as `batch`
+/// needs at most.
+template <class T>
+void write_inputs(std::string const& folder, std::string const& precision, std::int64_t batch) {
+  std::ofstream out(folder + "/" + precision + ".bin", std::ios::binary);
+  auto const put_all = [&](block<T> const& from, std::int64_t count) {
+    out.write(reinterpret_cast<char const*>(from.get()),
+              static_cast<std::streamsize>(count * std::int64_t{sizeof(T)}));
+  };
+  put_all(pool<T>::get().k, pool<T>::elements);
+  put_all(pool<T>::get().v, pool<T>::elements);
+  put_all(queries<T>("normal", batch * q_heads), batch * q_heads * head_dim);
+  if (!out.flush()) throw std::runtime_error("cannot write to " + folder);
 }
 
 }  // namespace bench

@@ -4,7 +4,8 @@
 /// @file
 /// One decode step on the CPU at every point that bench/matrix.py lists, and beside it dense
 /// attention with Eigen. The name of a benchmark is its point; those whose name begins with
-/// `short/` are for comparing two builds.
+/// `short/` are for comparing two builds. `bench_matrix --write-inputs FOLDER` leaves the inputs of
+/// fp32 and bf16 for a peer that is another program.
 
 #include "cpu/dense_peer.hpp"
 #include "cpu/inputs.hpp"
@@ -337,6 +338,12 @@ void add_points() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "--write-inputs") {
+    constexpr std::int64_t largest_batch = 4;
+    write_inputs<float>(argv[2], "fp32", largest_batch);
+    write_inputs<tka::bfloat16_t>(argv[2], "bf16", largest_batch);
+    return 0;
+  }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   read_bytes_per_second = read_rate(20, stream_bytes);

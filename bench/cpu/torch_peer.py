@@ -4,13 +4,16 @@
 
 """PyTorch's dense attention on the CPU as points of the matrix, on standard output.
 
-    bench/cpu/torch_peer.py [REGEX]
+    bench/cpu/torch_peer.py INPUTS [REGEX]
 
-run_matrix.py calls it where PyTorch is installed. Two threads; keys and values rotate over more than
-512 MB; its output is compared with fp64 before it is timed.
+run_matrix.py calls it where PyTorch is installed, with the folder into which bench_matrix has written
+its inputs. Two threads; keys and values rotate over all that there are, as in bench_matrix; its output
+is compared with fp64 before it is timed.
 """
 
+import functools
 import json
+import pathlib
 import re
 import sys
 import time
@@ -19,7 +22,8 @@ import torch
 
 Q_HEADS, KV_HEADS, HEAD_DIM = 32, 8, 128
 SCALE = HEAD_DIM**-0.5
-PAST_CACHE = 512 << 20
+POOL = 160 << 20  # elements of K, and of V: pool_elements of inputs.hpp
+LARGEST_BATCH = 4
 SAMPLES, LEAST_SECONDS = 3, 0.1
 POINTS = [
     (precision, batch, kv_len)
@@ -40,17 +44,26 @@ def difference(q, k, v):
     return (attend(q, k, v)[0].double().view_as(expected) - expected).abs().max().item()
 
 
-def measured(precision, batch, kv_len):
+@functools.cache
+def inputs(folder, precision):
+    """K, V and Q of bench_matrix, each flat, in memory of this process."""
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    bytes_each = batch * KV_HEADS * kv_len * HEAD_DIM * kind.itemsize
-    sets = max(2, -(-PAST_CACHE // (2 * bytes_each)))
-    q = torch.randn(batch, Q_HEADS, 1, HEAD_DIM).to(kind)
-    k, v = (
-        [torch.randn(batch, KV_HEADS, kv_len, HEAD_DIM).to(kind) for _ in range(sets)] for _ in range(2)
-    )
+    sizes = [POOL, POOL, LARGEST_BATCH * Q_HEADS * HEAD_DIM]
+    file = str(folder / f"{precision}.bin")
+    return [part.clone() for part in torch.from_file(file, size=sum(sizes), dtype=kind).split(sizes)]
+
+
+def measured(folder, precision, batch, kv_len):
+    k, v, q = inputs(folder, precision)
+    elements = batch * KV_HEADS * kv_len * HEAD_DIM
+    sets = POOL // elements
+    bytes_each = elements * k.itemsize
+    k, v = (all_of[: sets * elements].view(sets, batch, KV_HEADS, kv_len, HEAD_DIM) for all_of in (k, v))
+    q = q[: batch * Q_HEADS * HEAD_DIM].view(batch, Q_HEADS, 1, HEAD_DIM)
     name = f"peer/sdpa_torch/precision:{precision}/batch:{batch}/kv_len:{kv_len}"
     axes = {"precision": precision, "batch": batch, "kv_len": kv_len}
-    point = {"name": name, "axes": axes, "k_bytes": bytes_each, "v_bytes": bytes_each, "torch": torch.__version__}
+    point = {"name": name, "axes": axes, "k_bytes": bytes_each, "v_bytes": bytes_each}
+    point |= {"multiply_adds": 2 * batch * Q_HEADS * kv_len * HEAD_DIM, "torch": torch.__version__}
     off = difference(q, k[0], v[0])
     if not off < 1e-3:
         return point | {"refused": f"its output is off by {off:.2e}"}
@@ -74,11 +87,12 @@ def main():
     torch.set_num_threads(2)
     torch.set_grad_enabled(False)
     torch.manual_seed(5)
-    pattern = re.compile(sys.argv[1] if len(sys.argv) > 1 else ".")
+    folder = pathlib.Path(sys.argv[1])
+    pattern = re.compile(sys.argv[2] if len(sys.argv) > 2 else ".")
     made = []
     for precision, batch, kv_len in POINTS:
         if pattern.search(f"peer/sdpa_torch/precision:{precision}/batch:{batch}/kv_len:{kv_len}"):
-            made.append(measured(precision, batch, kv_len))
+            made.append(measured(folder, precision, batch, kv_len))
     json.dump(made, sys.stdout)
 
 

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 /* Changes with the structures below. */
-#define TKA_BENCH_ABI 2
+#define TKA_BENCH_ABI 3
 int32_t tka_bench_abi(void);
 
 struct tka_bench_call {
@@ -100,6 +100,24 @@ int32_t tka_bench_read(void const* from, int64_t bytes, void* sink, void* stream
 /* Rows of 256 bytes at the given row numbers. */
 int32_t tka_bench_gather(void const* from, int32_t const* rows, int64_t count, void* sink,
                          void* stream);
+/* One thread that does nothing for so long. */
+int32_t tka_bench_spin(int64_t nanoseconds, void* stream);
+
+/* Inputs, of elements 0: fp32, 1: fp16, 2: bf16, 3: fp8. The same places have the same numbers in
+   every process. */
+enum tka_bench_seed {
+  TKA_BENCH_SEED_VALUES = 1,
+  TKA_BENCH_SEED_SCORES = 2,
+  TKA_BENCH_SEED_INDEX = 3
+};
+/* Rows of 128 from `first_row` of all keys on, in which every distribution of scores.hpp is hidden.
+ */
+int32_t tka_bench_fill_keys(void* keys, int32_t element, int64_t first_row, int64_t rows,
+                            void* stream);
+int32_t tka_bench_fill_normal(void* values, int32_t element, int64_t first, int64_t count,
+                              uint32_t seed, void* stream);
+/* On the host, rows of 128 under which scores are distributed as bench/matrix.py names it. */
+void tka_bench_make_queries(void* queries, int32_t element, char const* scores, int64_t heads);
 
 #if defined(__cplusplus)
 }

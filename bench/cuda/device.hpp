@@ -7,7 +7,6 @@
 #pragma once
 
 #include "bench_abi.h"
-#include "cuda/matrix_kernels.hpp"
 
 #include <cuda_runtime_api.h>
 
@@ -38,6 +37,11 @@ inline void check_status(std::int32_t status, char const* what) {
   std::string const error = tka_bench_last_cuda_error();
   throw failure(std::string(what) + ": " + tka_bench_status_text(status) +
                 (error == "cudaSuccess" ? "" : " [" + error + "]"));
+}
+
+/// Of a function of the benchmark library that launches a kernel of its own.
+inline void check_launch(std::int32_t error) {
+  check(static_cast<cudaError_t>(error), "benchmark kernel");
 }
 
 inline cudaStream_t stream() {
@@ -136,7 +140,8 @@ class graph {
   double us(int times) {
     static cudaEvent_t const begin = event();
     static cudaEvent_t const end = event();
-    spin(100'000, stream());  // the device is busy while replays are enqueued
+    check_launch(
+        tka_bench_spin(100'000, stream()));  // the device is busy while replays are enqueued
     check(cudaEventRecord(begin, stream()), "event");
     for (int i = 0; i < times; ++i) check(cudaGraphLaunch(exec_, stream()), "replay");
     check(cudaEventRecord(end, stream()), "event");

@@ -5,12 +5,14 @@
 # with their stamp in a folder that can be taken to a machine with a GPU, which needs no compiler.
 
 set(TKA_BENCH_CUDA_ARCHITECTURE "90a" CACHE STRING "Compute capability of the benchmark library")
-set(TKA_BENCH_CUDA_INSTANCES "" CACHE STRING "Combinations of the benchmark library: those of bench/matrix.py that \
-begin with one of these (task/selection/scope/precision/kv), or all")
 set(TKA_BENCH_CCCL "" CACHE PATH "A checkout of CCCL whose CUB bench_matrix_cuda compares with, not the toolkit's")
 
 set(generated ${CMAKE_CURRENT_BINARY_DIR}/matrix_cuda)
-tka_bench_matrix(cuda ${generated} instances ${TKA_BENCH_CUDA_INSTANCES})
+# -D TKA_BENCH_CUDA_ONLY=...: of bench/matrix.py's combinations those that begin with one of these
+# (task/selection/scope/precision/kv). Not kept: a build folder that was narrowed once makes all of
+# them when it is configured without.
+tka_bench_matrix(cuda ${generated} instances ${TKA_BENCH_CUDA_ONLY})
+unset(TKA_BENCH_CUDA_ONLY CACHE)
 
 set(output ${PROJECT_BINARY_DIR}/bench/cuda)
 set(architecture ${TKA_BENCH_CUDA_ARCHITECTURE})
@@ -18,10 +20,10 @@ set(architecture ${TKA_BENCH_CUDA_ARCHITECTURE})
 set(cuda_flags "SHELL:-gencode arch=compute_${architecture},code=sm_${architecture}" -std=c++20 -lineinfo
                "SHELL:-Xcompiler=-Wall,-Wextra")
 
-add_library(tka_bench SHARED cuda/tka_bench.cu ${instances})
+add_library(tka_bench SHARED cuda/tka_bench.cu cuda/inputs.cu ${generated}/recorded_scores.cpp ${instances})
 target_link_libraries(tka_bench PRIVATE tka::tka $<TARGET_NAME_IF_EXISTS:tka::cuda>)
-target_include_directories(tka_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/cuda)
-target_compile_options(tka_bench PRIVATE ${cuda_flags})
+target_include_directories(tka_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/cuda)
+target_compile_options(tka_bench PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_flags}>")
 set_target_properties(
   tka_bench
   PROPERTIES CUDA_ARCHITECTURES OFF
@@ -42,7 +44,7 @@ add_custom_target(
 
 # The program is quietly left out where Google Benchmark is not found.
 if(benchmark_FOUND)
-  add_executable(bench_matrix_cuda cuda/matrix.cpp cuda/matrix_kernels.cu ${generated}/recorded_scores.cpp)
+  add_executable(bench_matrix_cuda cuda/matrix.cpp cuda/cub_peers.cu)
   target_link_libraries(bench_matrix_cuda PRIVATE tka::cuda tka_bench benchmark::benchmark)
   target_include_directories(bench_matrix_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${generated})
   target_compile_options(
@@ -58,8 +60,8 @@ if(benchmark_FOUND)
     PROPERTIES CUDA_ARCHITECTURES OFF
                CUDA_RUNTIME_LIBRARY Static
                RUNTIME_OUTPUT_DIRECTORY ${output}
-               BUILD_RPATH "\$ORIGIN"
-               BUILD_RPATH_USE_ORIGIN ON)
+               INSTALL_RPATH "\$ORIGIN"
+               BUILD_WITH_INSTALL_RPATH ON)
   get_target_property(kind benchmark::benchmark TYPE)
   if(kind STREQUAL "SHARED_LIBRARY")
     add_custom_command(

@@ -8,7 +8,7 @@ import hashlib
 import json
 import pathlib
 
-ABI = 2
+ABI = 3
 
 
 def structure(fields):
@@ -73,6 +73,12 @@ class Library:
             "empty": (ctypes.c_int32, [ctypes.c_void_p]),
             "read": (ctypes.c_int32, [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p]),
             "gather": (ctypes.c_int32, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64] + 2 * [ctypes.c_void_p]),
+            "fill_keys": (ctypes.c_int32, [ctypes.c_void_p, ctypes.c_int32, *2 * [ctypes.c_int64], ctypes.c_void_p]),
+            "fill_normal": (
+                ctypes.c_int32,
+                [ctypes.c_void_p, ctypes.c_int32, *2 * [ctypes.c_int64], ctypes.c_uint32, ctypes.c_void_p],
+            ),
+            "make_queries": (None, [ctypes.c_void_p, ctypes.c_int32, ctypes.c_char_p, ctypes.c_int64]),
         }
         for name, (result, arguments) in signatures.items():
             function = getattr(self.functions, "tka_bench_" + name)

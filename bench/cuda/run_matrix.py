@@ -4,14 +4,15 @@
 
 """Runs the matrix on a GPU and writes bench/results/matrix_cuda.json.
 
-    bench/cuda/run_matrix.py [--processes 2] [--repetitions 5] [--filter REGEX] [--output FILE]
+    bench/cuda/run_matrix.py [--processes 5] [--repetitions 5] [--filter REGEX] [--output FILE]
                              [--torch] [--against PROGRAM=FILE | --delayed PERCENT=FILE]
 
 Needs what `cmake --workflow --preset bench-cuda` built and a GPU, no compiler; `--torch` also
 PyTorch, whose attention decode.py then measures behind the first process. `--against` runs another
 build in turn with this one, `--delayed` the same one with every call made longer by a kernel that
 waits; both write its figures to FILE, for bench/guard.py. Exit status 3: the device did not reach the
-bandwidths that it has had, so the run is rejected (it is written all the same, and says so).
+bandwidths that it has had, or the build lacks combinations, so the run is rejected (it is written all
+the same, and says so).
 """
 
 import argparse
@@ -29,7 +30,9 @@ from results import ROOT  # noqa: E402
 
 # Bytes a second that an H200 has reached; 10 % less and something else is measured than the device.
 SEEN = {"H200": {"read_bytes_per_second": 4.5e12, "gather_bytes_per_second": 4.0e12}}
+LACKING = "this build has no "  # a point of an incomplete build is not infeasible
 CEILINGS = ("read_bytes_per_second", "gather_bytes_per_second", "launch_us")
+Q_HEADS, HEAD_DIM = 32, 128
 TORCH_POINTS = "1x8K,1x32K,1x128K,1x512K,8x8K,8x32K,8x128K,64x8K,64x32K"
 # decode.py's contenders as peers: name, and the axes of its points.
 TORCH_PEERS = {
@@ -54,6 +57,17 @@ def build_of(program):
     return json.loads(stamp.read_text("utf-8")) if stamp.is_file() else {}
 
 
+def work_of(name, place, k):
+    """The fewest bytes and products of a contender of decode.py; place: one of its points."""
+    keys = place["batch"] * Q_HEADS * place["kv_len"]  # scores of all query heads
+    if name == "torch_topk":
+        return {"k_bytes": 4 * keys, "v_bytes": 0, "multiply_adds": 0}
+    if name == "composed":
+        products = (keys + place["batch"] * Q_HEADS * k) * HEAD_DIM
+        return {"k_bytes": place["k_bytes"], "v_bytes": place["v_bytes_query_head"], "multiply_adds": products}
+    return {"k_bytes": place["k_bytes"], "v_bytes": place["k_bytes"], "multiply_adds": 2 * keys * HEAD_DIM}
+
+
 def torch_points(data):
     """Points of what decode.py measured of PyTorch, and what is to be said of that run."""
     points = []
@@ -69,8 +83,7 @@ def torch_points(data):
                 samples = [results.rounded(us / 1e3) for us in found["samples_us"]]
                 point["samples"] = {key: samples for key in ("real_time", "median_ms", "least_ms")}
                 point["enqueue_us"] = results.rounded(found["enqueue_us"])
-                if name in ("cudnn", "flash"):
-                    point.update(k_bytes=place["k_bytes"], v_bytes=place["k_bytes"])
+                point.update(work_of(name, place, axes["k"]))
             else:
                 point["refused"] = str(found.get("error") or found.get("check", {}).get("problem"))
             points.append(point)
@@ -86,7 +99,8 @@ def torch_points(data):
 
 def complaints(result):
     """Why the run is rejected; empty: it is not."""
-    lines = []
+    lacking = {p["refused"] for p in result["points"] if LACKING in p.get("refused", "")}
+    lines = [f"{refused}; build it with cmake --workflow --preset bench-cuda" for refused in sorted(lacking)]
     for device, seen in SEEN.items():
         for name, rate in seen.items() if device in result["device"] else ():
             if result["ceilings"][name] < 0.9 * rate:
@@ -142,7 +156,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     folder = ROOT / "build/bench-cuda/bench/cuda"
     parser.add_argument("--program", type=pathlib.Path, default=folder / "bench_matrix_cuda")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--repetitions", type=int, default=5, help="in each process")
     parser.add_argument("--filter", default=".")
     parser.add_argument("--torch", action="store_true", help="also PyTorch's attention, by decode.py")

@@ -37,6 +37,15 @@ __device__ void keep(std::uint32_t x, std::uint32_t* sink) {
 
 __global__ void empty_kernel() {}
 
+__global__ void spin_kernel(std::int64_t nanoseconds) {
+  std::uint64_t begin;
+  std::uint64_t now;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(begin));
+  do {
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+  } while (static_cast<std::int64_t>(now - begin) < nanoseconds);
+}
+
 __global__ void __launch_bounds__(512)
     read_kernel(uint4 const* from, std::int64_t count, std::uint32_t* sink) {
   constexpr int flight = 4;
@@ -145,6 +154,11 @@ std::int32_t tka_bench_gather(void const* from, std::int32_t const* rows, std::i
                               void* sink, void* stream) {
   tka_bench::gather_kernel<<<tka_bench::blocks(), 512, 0, static_cast<cudaStream_t>(stream)>>>(
       static_cast<uint4 const*>(from), rows, count, static_cast<std::uint32_t*>(sink));
+  return cudaGetLastError();
+}
+
+std::int32_t tka_bench_spin(std::int64_t nanoseconds, void* stream) {
+  tka_bench::spin_kernel<<<1, 1, 0, static_cast<cudaStream_t>(stream)>>>(nanoseconds);
   return cudaGetLastError();
 }
 

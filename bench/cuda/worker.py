@@ -27,6 +27,9 @@ GROUP = Q_HEADS // KV_HEADS
 SCALE = HEAD_DIM**-0.5
 BOUND_1M = 1 << 20
 RECALL_TARGET = 0.95
+# Of bench_abi.h: how elements are numbered, and what tells values from scores.
+ELEMENTS = (torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn)
+SEED_VALUES, SEED_SCORES = 1, 2
 
 # A selected key may score this much below the k-th largest of fp64, an unselected one above it;
 # q.k of these inputs has a standard deviation of 11.3.
@@ -139,22 +142,36 @@ class DryRun:
 
 
 class Inputs:
-    """`sets` copies of q, k and v, all different and never zero, more bytes than any cache holds."""
+    """`sets` copies of k and v, all different and never zero, more bytes than any cache holds, and one q.
 
-    def __init__(self, device, batch, kv_len, k, sets):
-        self.device, self.batch, self.kv_len, self.sets = device, batch, kv_len, sets
+    The library makes them, the same as for bench_matrix_cuda.
+    """
+
+    def __init__(self, device, library, batch, kv_len, k, sets):
+        self.device, self.library, self.batch, self.kv_len, self.sets = device, library, batch, kv_len, sets
         self.k_kept = min(k, kv_len)
-        random = torch.Generator(device=device.name)
-        random.manual_seed(1000 * batch + kv_len)
-
-        def normal(*extents):
-            return torch.randn(*extents, generator=random, device=device.name, dtype=torch.bfloat16)
-
-        self.q = [normal(batch, Q_HEADS, 1, HEAD_DIM) for _ in range(sets)]
-        self.k = [normal(batch, KV_HEADS, kv_len, HEAD_DIM) for _ in range(sets)]
-        self.v = [normal(batch, KV_HEADS, kv_len, HEAD_DIM) for _ in range(sets)]
+        cache = (batch, KV_HEADS, kv_len, HEAD_DIM)
+        q = torch.empty(batch, Q_HEADS, 1, HEAD_DIM, dtype=torch.bfloat16)
+        library.make_queries(q.data_ptr(), ELEMENTS.index(q.dtype), b"normal", batch * Q_HEADS)
+        self.q = [q.to(device.name)] * sets
+        self.k = [self.filled(cache, torch.bfloat16, i) for i in range(sets)]
+        self.v = [self.filled(cache, torch.bfloat16, i, SEED_VALUES) for i in range(sets)]
         self.lengths = torch.full((batch,), kv_len, dtype=torch.int32, device=device.name)
         self.k_bytes = self.k[0].numel() * 2
+
+    def filled(self, extents, dtype, i, seed=None):
+        """The i-th tensor of these extents, of keys or, with a seed, of normal numbers."""
+        if self.device.name != "cuda":
+            return torch.randn(extents).to(dtype)
+        made = torch.empty(extents, dtype=dtype, device=self.device.name)
+        at, element, n, stream = made.data_ptr(), ELEMENTS.index(dtype), made.numel(), self.device.handle()
+        if seed is None:
+            rows = n // HEAD_DIM
+            error = self.library.fill_keys(at, element, i * rows, rows, stream)
+        else:
+            error = self.library.fill_normal(at, element, i * n, n, seed, stream)
+        self.library.check_cuda(error, "inputs")
+        return made
 
     def top_positions(self, i, scope):
         """[batch, heads, k] int32 ascending: about the largest of set i, for attending alone."""
@@ -455,9 +472,8 @@ class TopK(Torch):
 
     def prepare(self, inputs):
         super().prepare(inputs)
-        device = inputs.device.name
         extents = (inputs.batch, Q_HEADS, inputs.kv_len)
-        self.stored = [torch.randn(extents, device=device) for _ in range(inputs.sets)]
+        self.stored = [inputs.filled(extents, torch.float32, i, SEED_SCORES) for i in range(inputs.sets)]
 
     def call(self, i):
         return self.stored[i].topk(self.inputs.k_kept)
@@ -599,7 +615,7 @@ def measure_point(device, libraries, options, batch, kv_len, skip, step):
         point["infeasible"] = f"two sets of inputs take {4 * k_bytes >> 30} GB, {device.free_bytes() >> 30} are free"
         return point
     step(None, "inputs")
-    inputs = Inputs(device, batch, kv_len, options["k"], sets)
+    inputs = Inputs(device, next(iter(libraries.values())), batch, kv_len, options["k"], sets)
     reference = Reference(inputs)
     point |= {
         "sets": sets,

@@ -2,37 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The kernels of bench_matrix_cuda: inputs, a delay, and CUB's ways to select.
+/// CUB's ways to select, as functions without templates.
 
 #pragma once
-
-#include "scores.hpp"
 
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 namespace bench::cuda {
 
-/// What is stored; precisions are named as in bench/matrix.py.
-enum class element { fp32, fp16, bf16, fp8 };
-
-[[nodiscard]] constexpr int bytes_of(element e) {
-  return e == element::fp32 ? 4 : e == element::fp8 ? 1 : 2;
-}
-
-/// `rows` keys of head_dim normal numbers, in which every distribution of scores.hpp is hidden.
-/// `recorded`: recorded_scores in device memory.
-void fill_keys(void* keys, element type, std::int64_t rows, recorded_row const* recorded,
-               cudaStream_t stream);
-void fill_normal(void* values, element type, std::int64_t count, std::uint32_t seed,
-                 cudaStream_t stream);
-void fill_iota(std::int32_t* values, std::int64_t count, std::int32_t period, cudaStream_t stream);
-
-/// One thread that does nothing for so long.
-void spin(std::int64_t nanoseconds, cudaStream_t stream);
+/// 0 to length - 1, again and again.
+void fill_positions(std::int32_t* values, std::int64_t count, std::int32_t length,
+                    cudaStream_t stream);
 
 /// `rows` rows of `length` scores: sorted whole, larger and earlier first. `offsets` are rows + 1.
 struct rows_of_scores {
