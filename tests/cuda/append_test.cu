@@ -7,6 +7,7 @@
 #include <tka/append.hpp>
 #include <tka/backend/cuda.cuh>
 
+#include <support/captured.cuh>
 #include <support/device_memory.cuh>
 #include <support/seed.hpp>
 
@@ -465,25 +466,20 @@ TEST_CASE("[tka.graph] [tka.append] cuda: a captured call follows the lengths on
   call_memory<tka::fp8, ragged> memory(s, random);
   for (std::size_t i = 0; i < 4; ++i) memory.borders()[i] = 0;
   auto const there = memory.at(place::device);
-  cudaGraph_t graph{};
-  cudaGraphExec_t replay{};
-  support::check_cuda(cudaStreamBeginCapture(support::test_stream(), cudaStreamCaptureModeGlobal),
-                      "capture");
-  CHECK(tka::append<tka::fp8, tka::cuda, ragged>(memory.shape(), {}, there,
-                                                 support::test_stream()) == status::ok);
-  support::check_cuda(cudaStreamEndCapture(support::test_stream(), &graph), "capture");
-  support::check_cuda(cudaGraphInstantiate(&replay, graph, 0), "instantiate");
-  support::check_cuda(cudaGraphLaunch(replay, support::test_stream()), "replay");
+  support::graph const captured(support::test_stream(), [&] {
+    return tka::append<tka::fp8, tka::cuda, ragged>(memory.shape(), {}, there,
+                                                    support::test_stream());
+  });
+  CHECK(captured.status == status::ok);
+  captured.launch(support::test_stream());
   CHECK(memory.same());  // no token, no byte
   for (std::size_t i = 0; i < 4; ++i) memory.borders()[i] = s.borders[i];
   memory.borders().send();
   CHECK(tka::append<tka::fp8, reference, ragged>(memory.shape(), {}, memory.at(place::host)) ==
         status::ok);
   CHECK(memory.changed());
-  support::check_cuda(cudaGraphLaunch(replay, support::test_stream()), "replay");
+  captured.launch(support::test_stream());
   CHECK(memory.same());
-  support::check_cuda(cudaGraphExecDestroy(replay), "destroy");
-  support::check_cuda(cudaGraphDestroy(graph), "destroy");
 }
 
 TEST_CASE("[tka.stream] [tka.append] cuda: an error that the host has pending stays") {

@@ -35,10 +35,8 @@ TEST_CASE(
   random_source random("no allocation");
   INFO(random);
   auto const p = some_problem(random);
-  arranged<tka::bf16, tka::form<>> const a(p, {});
-  auto const expected = attend<tka::exact_radix>(a, options_of(p.rules));
-  REQUIRE(fault(expected) == "");
-  prepared<tka::exact_radix, tka::bf16> call(a, options_of(p.rules));
+  known_call<tka::exact_radix, tka::bf16> known(p);
+  auto& call = known.call;
   fault_injection::reset();
   void* probe = nullptr;
   REQUIRE(cudaMalloc(&probe, 1) == cudaSuccess);  // the counters count
@@ -47,7 +45,7 @@ TEST_CASE(
 
   auto const device = device_of();
   fault_injection::reset();
-  auto const plan = call.call.plan(a.shape(), options_of(p.rules), device);
+  auto const plan = call.call.plan(known.data.shape(), options_of(p.rules), device);
   CHECK(plan.status == tka::status::ok);
   CHECK(fault_injection::counted().all == 0);  // planning is pure
   CHECK(call.enqueue() == tka::status::ok);
@@ -56,7 +54,7 @@ TEST_CASE(
   CHECK(during.allocating == 0);
   CHECK(during.synchronising == 0);
   CHECK(during.all >= 2);
-  CHECK(difference(expected, call.collect()) == "");
+  CHECK(difference(known.expected, call.collect()) == "");
 }
 
 TEST_CASE(
@@ -64,13 +62,11 @@ TEST_CASE(
   random_source random("failing");
   INFO(random);
   auto const p = some_problem(random);
-  arranged<tka::bf16, tka::form<>> const a(p, {});
-  auto const expected = attend<tka::exact_radix>(a, options_of(p.rules));
-  REQUIRE(fault(expected) == "");
-  prepared<tka::exact_radix, tka::bf16> call(a, options_of(p.rules));
+  known_call<tka::exact_radix, tka::bf16> known(p);
+  auto& call = known.call;
   fault_injection::reset();
   REQUIRE(call.enqueue() == tka::status::ok);
-  REQUIRE(difference(expected, call.collect()) == "");
+  REQUIRE(difference(known.expected, call.collect()) == "");
   fault_injection::reset();
   call.reset();
   fault_injection::reset();
@@ -87,7 +83,7 @@ TEST_CASE(
     CHECK(status == tka::status::launch_failed);
     call.reset();
     CHECK(call.enqueue() == tka::status::ok);
-    CHECK(difference(expected, call.collect()) == "");
+    CHECK(difference(known.expected, call.collect()) == "");
   }
 }
 
@@ -97,10 +93,8 @@ TEST_CASE(
   random_source random("pending");
   INFO(random);
   auto const p = some_problem(random);
-  arranged<tka::bf16, tka::form<>> const a(p, {});
-  auto const expected = attend<tka::exact_radix>(a, options_of(p.rules));
-  REQUIRE(fault(expected) == "");
-  prepared<tka::exact_radix, tka::bf16> call(a, options_of(p.rules));
+  known_call<tka::exact_radix, tka::bf16> known(p);
+  auto& call = known.call;
   REQUIRE(cudaGetLastError() == cudaSuccess);
   REQUIRE(cudaSetDevice(-1) != cudaSuccess);  // leaves its error behind
   cudaError_t const pending = cudaPeekAtLastError();
@@ -108,7 +102,7 @@ TEST_CASE(
   CHECK(call.enqueue() == tka::status::ok);
   CHECK(cudaPeekAtLastError() == pending);
   CHECK(cudaGetLastError() == pending);
-  CHECK(difference(expected, call.collect()) == "");
+  CHECK(difference(known.expected, call.collect()) == "");
 }
 
 TEST_CASE("[tka.scratch_limit] what a plan asks for") {
