@@ -87,6 +87,54 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("[tka.status] the n-th call of the runtime fails in the first run of an instance") {
+  random_source random("failing first");
+  INFO(random);
+  auto const p = some_problem(random);
+  // An instance that no other test of this program runs.
+  arranged<tka::bf16, tka::form<tka::kv::paged>> const a(p, {.page_size = 16});
+  prepared<tka::exact_radix, tka::bf16, tka::form<tka::kv::paged>> call(a, options_of(p.rules));
+  constexpr int most_calls = 100;
+  int n = 0;
+  for (auto status = tka::status::launch_failed; status != tka::status::ok; ++n) {
+    CAPTURE(n);
+    REQUIRE(n < most_calls);
+    call.reset();
+    fault_injection::fail_call(n);
+    status = call.enqueue();
+    fault_injection::fail_call(-1);
+    CHECK((status == tka::status::launch_failed || status == tka::status::ok));
+  }
+  CHECK(n > 1);
+  call.reset();
+  CHECK(call.enqueue() == tka::status::ok);
+  CHECK(difference(attend<tka::exact_radix>(a, options_of(p.rules)), call.collect()) == "");
+}
+
+/// Else a thread could lower what another has just asked for.
+TEST_CASE("[tka.stream] shared memory is asked for once, whatever the plans need") {
+  random_source random("asked once");
+  INFO(random);
+  auto const p = some_problem(random);
+  // An instance that no other test of this program runs.
+  arranged<tka::fp32, tka::form<>> const a(p, {});
+  settings least;
+  least.schedule = tka::schedule{.workers = 1 << 20, .query_tile = 64, .stages = 2};
+  prepared<tka::exact_radix, tka::fp32> small(a, options_of(p.rules), least);
+  prepared<tka::exact_radix, tka::fp32> large(a, options_of(p.rules));
+  CHECK(small.plan().schedule.stages <= large.plan().schedule.stages);
+  auto const calls_of = [](auto& call) {
+    fault_injection::reset();
+    CHECK(call.enqueue() == tka::status::ok);
+    return fault_injection::counted().all;
+  };
+  int const first = calls_of(small);
+  int const later = calls_of(small);
+  CHECK(first > later);
+  CHECK(calls_of(large) == later);
+  CHECK(difference(small.collect(), large.collect()) == "");
+}
+
 TEST_CASE(
     "[tka.stream] [tka.status] an error that the host has pending is neither consumed nor taken "
     "for ours") {

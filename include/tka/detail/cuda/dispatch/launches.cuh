@@ -142,12 +142,22 @@ class launches {
   }
 
   /// More than 48 KB must be asked for, once a kernel and device. Asking clears an error that the
-  /// host has pending (the only call here that does), so it is not done again.
+  /// host has pending (the only call here that does), so it is not done again. Asked is for all
+  /// that a block can have, whatever this plan needs: a thread that runs another plan sets the same
+  /// value, and can't lower what this launch relies on.
   [[nodiscard]] static bool allow_shared(void const* function, cudaFuncAttributes const& now,
                                          int bytes) noexcept {
     constexpr int without_asking = 48 * 1024;
     if (bytes <= without_asking || now.maxDynamicSharedSizeBytes >= bytes) return true;
-    return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) ==
+    int device = 0;
+    int most = 0;
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
+            cudaSuccess) {
+      return false;
+    }
+    most -= static_cast<int>(now.sharedSizeBytes);
+    return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, most) ==
            cudaSuccess;
   }
 
