@@ -18,6 +18,7 @@
 #include <tka/status.hpp>
 #include <tka/workspace.hpp>
 
+#include <cuda.h>
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
@@ -25,6 +26,23 @@
 #include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::cuda {
+
+/// What cudaFuncSetAttribute does, by the driver: of all calls of the runtime here only that one
+/// clears an error that the host has pending.
+[[nodiscard]] inline bool set_most_shared(void const* function, int bytes) noexcept {
+  void* set = nullptr;
+  cudaDriverEntryPointQueryResult found{};
+  cudaFunction_t loaded{};
+  constexpr unsigned version = 12000;  // of the driver's interface
+  if (cudaGetDriverEntryPointByVersion("cuFuncSetAttribute", &set, version, cudaEnableDefault,
+                                       &found) != cudaSuccess ||
+      found != cudaDriverEntryPointSuccess ||
+      cudaGetFuncBySymbol(&loaded, function) != cudaSuccess) {
+    return false;
+  }
+  return reinterpret_cast<decltype(&cuFuncSetAttribute)>(set)(
+             loaded, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes) == CUDA_SUCCESS;
+}
 
 template <class Problem>
 class launches {
@@ -141,24 +159,19 @@ class launches {
     return cudaLaunchKernelExC(&config, function, arguments) == cudaSuccess;
   }
 
-  /// More than 48 KB must be asked for, once a kernel and device. Asking clears an error that the
-  /// host has pending (the only call here that does), so it is not done again. Asked is for all
-  /// that a block can have, whatever this plan needs: a thread that runs another plan sets the same
-  /// value, and can't lower what this launch relies on.
+  /// More than 48 KB must be asked for, once a kernel and device. Asked is for all that a block can
+  /// have, whatever this plan needs: a thread that runs another plan sets the same value, and can't
+  /// lower what this launch relies on.
   [[nodiscard]] static bool allow_shared(void const* function, cudaFuncAttributes const& now,
                                          int bytes) noexcept {
     constexpr int without_asking = 48 * 1024;
     if (bytes <= without_asking || now.maxDynamicSharedSizeBytes >= bytes) return true;
     int device = 0;
     int most = 0;
-    if (cudaGetDevice(&device) != cudaSuccess ||
-        cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
-            cudaSuccess) {
-      return false;
-    }
-    most -= static_cast<int>(now.sharedSizeBytes);
-    return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, most) ==
-           cudaSuccess;
+    return cudaGetDevice(&device) == cudaSuccess &&
+           cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) ==
+               cudaSuccess &&
+           set_most_shared(function, most - static_cast<int>(now.sharedSizeBytes));
   }
 
   launch_arguments<Problem> l_;
