@@ -11,6 +11,7 @@
 
 #include <cuda/fault_injection.hpp>
 #include <cuda/instances.cuh>
+#include <cuda/pairwise_list.hpp>
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -187,6 +188,28 @@ TEST_CASE("[tka.scratch_limit] what a plan asks for") {
   small.q_len = 1;
   small.kv_len = 100;
   CHECK(call.plan(small, o, device_of()).scratch_bytes < least);
+}
+
+TEST_CASE("[tka.status] devices with 99 KB of shared memory a block plan every combination") {
+  constexpr tka::cuda::device device{.multiprocessors = 84,
+                                     .compute_capability = 86,
+                                     .shared_bytes_per_block = 99 << 10,
+                                     .shared_bytes_per_multiprocessor = 100 << 10};
+  each_combination(
+      [&]<class Selection, class Precision, class Form>(combination<Selection, Precision, Form>) {
+        CAPTURE(r.v_dim);
+        auto const r = combination<Selection, Precision, Form>::rules(16);
+        tka::shape const s{.q_heads = r.q_heads,
+                           .kv_heads = r.kv_heads,
+                           .kv_len = 5000,
+                           .qk_dim = r.qk_dim,
+                           .v_dim = r.v_dim,
+                           .page_size = 16,
+                           .index_heads = r.index_heads,
+                           .index_dim = r.index_dim};
+        constexpr auto call = tka::sparse_attention<Selection, Precision, tka::cuda, Form>;
+        CHECK(call.supported(s, options_of(r), device) == tka::status::ok);
+      });
 }
 
 TEST_CASE("[tka.status] no device: planning says so, and what no GPU can do is a status") {
