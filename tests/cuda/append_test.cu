@@ -202,14 +202,19 @@ struct stores {
 };
 
 template <class Precision, class Layout = tka::layout::plain>
-void same_bytes_of_all_sources(setting const& s, support::random_source& random) {
+void same_bytes_of_unpacked_sources(setting const& s, support::random_source& random) {
   using tka::query::ragged;
   using tka::query::uniform;
   same_bytes<Precision, tka::form<uniform, tka::kv::contiguous, Layout>>(s, random);
   same_bytes<Precision, tka::form<uniform, tka::kv::paged, Layout>>(s, random);
   same_bytes<Precision, tka::form<ragged, tka::kv::contiguous, Layout>>(s, random);
   same_bytes<Precision, tka::form<ragged, tka::kv::paged, Layout>>(s, random);
-  same_bytes<Precision, tka::form<ragged, tka::kv::ragged, Layout>>(s, random);
+}
+/// And packed sequences, which have no shards.
+template <class Precision, class Layout = tka::layout::plain>
+void same_bytes_of_all_sources(setting const& s, support::random_source& random) {
+  same_bytes_of_unpacked_sources<Precision, Layout>(s, random);
+  same_bytes<Precision, tka::form<tka::query::ragged, tka::kv::ragged, Layout>>(s, random);
 }
 
 TEST_CASE("[tka.append] cuda: plain rows of every storage") {
@@ -268,7 +273,7 @@ TEST_CASE("[tka.append] [tka.shard] cuda: tokens of other shards are passed over
   for (std::int32_t index = 0; index < 3; ++index) {
     setting s{};
     s.options.shard = {.block = 2, .index = index, .count = 3};
-    same_bytes_of_all_sources<tka::bf16>(s, random);
+    same_bytes_of_unpacked_sources<tka::bf16>(s, random);
   }
 }
 

@@ -197,8 +197,8 @@ TEST_CASE("[tka.status] devices with 99 KB of shared memory a block plan every c
                                      .shared_bytes_per_multiprocessor = 100 << 10};
   each_combination(
       [&]<class Selection, class Precision, class Form>(combination<Selection, Precision, Form>) {
-        CAPTURE(r.v_dim);
         auto const r = combination<Selection, Precision, Form>::rules(16);
+        CAPTURE(r.v_dim);
         tka::shape const s{.q_heads = r.q_heads,
                            .kv_heads = r.kv_heads,
                            .kv_len = 5000,
