@@ -4,8 +4,7 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::attend_selected: Precision must be a precision policy; use fp32, fp16,
-// expect: bf16, fp8 or fp8_with<...>
+// expect: tka::sparse_attention: the second argument must be a precision policy
 #include <tka/attend_selected.hpp>
 #include <tka/backend/cpu.hpp>
 

@@ -52,12 +52,11 @@ class row_ring {
   }
 
   /// Copy `i` of this lane; where `there` is false it brings zeros.
-  template <class... Policy>
-  __device__ void copy(int i, char const* from, bool there, Policy... policy) noexcept {
+  __device__ void copy(int i, char const* from, bool there) noexcept {
     // Row i of eight is rotated by i.
     auto const n = static_cast<std::uint32_t>(i);
     copy_16_async(((first_ + cursor_ + lane_at_) ^ (n * 16)) + n * 128, there ? from : nullptr,
-                  there, policy...);
+                  there);
   }
   /// Ends a stage; also where nothing was copied, so that groups keep their count.
   __device__ void commit() noexcept {
