@@ -44,10 +44,10 @@ struct append_tensors {
   tensor_view<typename Precision::key_type> k{};    ///< the cache, written
   tensor_view<typename Precision::value_type> v{};  ///< the cache, written; not for mla_656
   /// Only layout::scaled. Scales of their own for each token (token stride not 0) are chosen and
-  /// written; shared ones are read.
+  /// written, one for all heads where the head stride is 0; shared ones are read.
   mutable_scale_view k_scales{};
   mutable_scale_view v_scales{};
-  typename Form::kv_source::tensors kv{};        ///< lengths are not read
+  typename Form::kv_source::tensors kv{};        ///< lengths are not read, but borders are
   typename Form::query_source::tensors query{};  ///< positions are not read
   std::int32_t const* starts = nullptr;  ///< [batch] position of each sequence's first new token
   std::uint32_t* error = nullptr;        ///< bits of `data_error` are or-ed in
@@ -86,7 +86,7 @@ struct append_call {
     static_assert(told_where || !backend_policy<Backend>,
                   "tka::append: the last argument says where to run; give one stream (cuda) or "
                   "none (cpu: the calling thread)");
-    if (status const st = check_append(s, o.shard, s.qk_dim, Form::kv_source::has_pages);
+    if (status const st = check_append<typename Form::kv_source>(s, o.shard, s.qk_dim);
         st != status::ok) {
       return st;
     }
@@ -123,7 +123,7 @@ struct append_index_call {
     static_assert(told_where || !backend_policy<Backend>,
                   "tka::append_index_keys: the last argument says where to run; give one stream "
                   "(cuda) or none (cpu: the calling thread)");
-    if (status const st = check_append(s, o.shard, s.index_dim, Form::kv_source::has_pages);
+    if (status const st = check_append<typename Form::kv_source>(s, o.shard, s.index_dim);
         st != status::ok) {
       return st;
     }
@@ -145,10 +145,11 @@ struct append_index_call {
 
 /// Writes new keys and values behind those that a cache holds: converted, or quantised with the
 /// scales of the form's cache layout. Token i of sequence b goes to position starts[b] + i; one
-/// that has no place (a page out of range, a position >= shape.kv_len) is passed over and
-/// reported. `shape` needs batch, kv_heads, q_len (new tokens), kv_len, qk_dim, v_dim, page_size.
-/// Runs on the calling thread (cpu), or is enqueued on the stream that is its last argument
-/// (cuda, the same bytes).
+/// that has no place (a page out of range, a position >= shape.kv_len, with kv::ragged one outside
+/// the borders of its sequence) is passed over and reported. `shape` needs batch, kv_heads, q_len
+/// (new tokens), kv_len, qk_dim, v_dim, page_size. No alignment is asked for. Runs on the
+/// calling thread (cpu), or is enqueued on the stream that is its last argument (cuda, the same
+/// bytes).
 template <class Precision, class Backend, class Form = form<>>
 inline constexpr detail::append_call<Precision, Backend, Form> append{};
 

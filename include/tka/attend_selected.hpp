@@ -38,29 +38,12 @@ struct attend_tensors {
   tensor_view<float> lse{};
   tensor_view<float> entropy{};
   std::uint32_t* error = nullptr;
-
-  template <class Problem>
-  [[nodiscard]] detail::arguments<Problem> to_arguments() const noexcept {
-    return {.q = q,
-            .k = k,
-            .v = v,
-            .o = o,
-            .query = query,
-            .kv = kv,
-            .scales = scales,
-            .sink_logits = sink_logits,
-            .given_positions = positions,
-            .given_count = count,
-            .lse = lse,
-            .entropy = entropy,
-            .error = error};
-  }
 };
 
 namespace detail {
 
 template <class Precision, class Backend, class Form,
-          bool = checked<given_positions, Precision, Backend, Form>::ok>
+          bool = checked<task::attend, given_positions, Precision, Backend, Form>::ok>
 struct attend_selected_call {};
 
 template <class Precision, class Backend, class Form>

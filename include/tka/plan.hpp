@@ -39,8 +39,9 @@ struct plan {
   std::int32_t scope_heads = 0;    ///< selections of one query token
   std::size_t scratch_bytes = 0;
   std::size_t state_bytes = 0;
-  std::int32_t select_bytes = 0;  ///< only CUDA: shared memory of a block that selects
-  std::uint64_t instance = 0;     ///< which call made it
+  std::int32_t select_bytes = 0;   ///< only CUDA: shared memory of a block that selects
+  std::int32_t select_blocks = 0;  ///< only CUDA: such blocks on a multiprocessor
+  std::uint64_t instance = 0;      ///< which call made it
 };
 static_assert(std::is_trivially_copyable_v<plan>);
 

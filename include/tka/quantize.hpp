@@ -59,12 +59,13 @@ TKA_HOST_DEVICE void rotate_hadamard(float* x, std::int32_t dim, Crew const& cre
 }
 
 /// For all of the crew. NaN does not count.
-template <class Crew = one_thread>
-[[nodiscard]] TKA_HOST_DEVICE float largest_magnitude(float const* x, std::int32_t count,
+template <class T, class Crew = one_thread>
+[[nodiscard]] TKA_HOST_DEVICE float largest_magnitude(T const* x, std::int32_t count,
                                                       Crew const& crew = {}) noexcept {
   float amax = 0.0f;
   for (std::int32_t i = crew.rank(); i < count; i += Crew::size) {
-    float const m = x[i] < 0.0f ? -x[i] : x[i];
+    auto const value = static_cast<float>(x[i]);
+    float const m = value < 0.0f ? -value : value;
     amax = m > amax ? m : amax;
   }
   return crew.largest(amax);

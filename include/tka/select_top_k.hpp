@@ -48,31 +48,12 @@ struct selection_tensors {
   tensor_view<float> threshold_score{};
   tensor_view<std::int32_t> threshold_position{};
   std::uint32_t* error = nullptr;
-
-  template <class Problem>
-  [[nodiscard]] detail::arguments<Problem> to_arguments() const noexcept {
-    return {.q = q,
-            .k = k,
-            .query = query,
-            .kv = kv,
-            .scales = scales,
-            .index = index,
-            .k_per_sequence = k_per_sequence,
-            .given_threshold_score = given_threshold_score,
-            .given_threshold_position = given_threshold_position,
-            .positions = positions,
-            .count = count,
-            .scores = scores,
-            .threshold_score = threshold_score,
-            .threshold_position = threshold_position,
-            .error = error};
-  }
 };
 
 namespace detail {
 
 template <class Selection, class Precision, class Backend, class Form,
-          bool = checked<Selection, Precision, Backend, Form>::ok>
+          bool = checked<task::select, Selection, Precision, Backend, Form>::ok>
 struct select_top_k_call {};
 
 template <class Selection, class Precision, class Backend, class Form>

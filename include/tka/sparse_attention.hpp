@@ -54,37 +54,12 @@ struct attention_tensors {
   tensor_view<float> threshold_score{};            ///< [batch, scope_heads, q_len] exact only: the
   tensor_view<std::int32_t> threshold_position{};  ///< last key kept that was not forced
   std::uint32_t* error = nullptr;                  ///< bits of `data_error` are or-ed in
-
-  template <class Problem>
-  [[nodiscard]] detail::arguments<Problem> to_arguments() const noexcept {
-    return {.q = q,
-            .k = k,
-            .v = v,
-            .o = o,
-            .query = query,
-            .kv = kv,
-            .scales = scales,
-            .index = index,
-            .k_per_sequence = k_per_sequence,
-            .sink_logits = sink_logits,
-            .lse = lse,
-            .entropy = entropy,
-            .lse_visible = lse_visible,
-            .entropy_visible = entropy_visible,
-            .retained_mass = retained_mass,
-            .positions = positions,
-            .count = count,
-            .scores = scores,
-            .threshold_score = threshold_score,
-            .threshold_position = threshold_position,
-            .error = error};
-  }
 };
 
 namespace detail {
 
 template <class Selection, class Precision, class Backend, class Form,
-          bool = checked<Selection, Precision, Backend, Form>::ok>
+          bool = checked<task::select_attend, Selection, Precision, Backend, Form>::ok>
 struct sparse_attention_call {};  // the sentence of `checked` has been said
 
 template <class Selection, class Precision, class Backend, class Form>

@@ -78,7 +78,7 @@ std::size_t slot_of(std::int32_t b, std::int32_t position) {
     std::int32_t const page = table[static_cast<std::size_t>(b * 6 + position / page_slots)];
     return static_cast<std::size_t>(page * page_slots + position % page_slots);
   } else if constexpr (std::is_same_v<Source, tka::kv::ragged>) {
-    return static_cast<std::size_t>(b == 0 ? position : 10 + position);  // borders 0, 10, 30
+    return static_cast<std::size_t>(b == 0 ? position : 10 + position);  // borders 0, 10, 26
   } else {
     return static_cast<std::size_t>(b * 16 + position);
   }
@@ -95,7 +95,7 @@ struct cache {
   guarded<key> k{slots * heads * qk_dim, support::guard::behind, 16, 0xee};
   guarded<value> v{slots * heads * v_dim, support::guard::behind, 16, 0xee};
   std::vector<std::int32_t> table = page_table();
-  std::vector<std::int32_t> borders{0, 10, 30};
+  std::vector<std::int32_t> borders{0, 10, 26};
   std::uint32_t error = 0;
 
   typename decltype(tka::append<Precision, tka::cpu, form>)::tensors arguments(new_rows const& n) {
@@ -290,6 +290,86 @@ TEST_CASE("[tka.append] e4m3 with a scale that is shared: it is read and left as
                                   [&](std::size_t, std::int32_t, std::int32_t, float x) {
                                     return tka::float8_e4m3_t{x / v_scale};
                                   }));
+}
+
+/// A scale for each token and 128 values, which the heads share.
+template <class Source>
+void scales_of_all_heads(bool by_block) {
+  support::random_source random("scales of all heads");
+  INFO(random);
+  new_rows const n(random);
+  using precision = tka::fp8_with<tka::fp32>;
+  cache<precision, Source, tka::layout::scaled> c;
+  std::int64_t const k_blocks = by_block ? 2 : 1;
+  guarded<float> k_scales(c.slots * static_cast<std::size_t>(k_blocks));
+  guarded<float> v_scales(c.slots);
+  auto t = c.arguments(n);
+  t.k_scales = {k_scales.data(), c.outer * k_blocks, 0, k_blocks, by_block ? 1 : 0};
+  t.v_scales = {v_scales.data(), c.outer, 0, 1, 0};
+  CHECK(tka::append<precision, tka::cpu, typename decltype(c)::form>(s, {}, t) == tka::status::ok);
+  CHECK(k_scales.intact());
+  CHECK(v_scales.intact());
+
+  auto const slots = all_slots<Source>();
+  auto const all = tokens();
+  /// Of values [from, to) of every head of a token.
+  auto const scale_of = [&](std::vector<float> const& rows, std::int32_t row, std::int32_t dim,
+                            std::int32_t from, std::int32_t to) {
+    float amax = 1e-4f;
+    for (std::int32_t h = 0; h < heads; ++h) {
+      for (std::int32_t d = from; d < to; ++d) {
+        auto const at = static_cast<std::size_t>((row * heads + h) * dim + d);
+        amax = std::max(amax, std::fabs(rows[at]));
+      }
+    }
+    return amax / 448.0f;
+  };
+  bool scales_right = true;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::size_t const k_at = slots[i] * static_cast<std::size_t>(k_blocks);
+    std::int32_t const border = by_block ? 128 : qk_dim;
+    scales_right = scales_right &&
+                   v_scales[slots[i]] == scale_of(n.v, all[i].row, v_dim, 0, v_dim) &&
+                   k_scales[k_at] == scale_of(n.k, all[i].row, qk_dim, 0, border);
+    if (by_block) {
+      scales_right =
+          scales_right && k_scales[k_at + 1] == scale_of(n.k, all[i].row, qk_dim, border, qk_dim);
+    }
+  }
+  CHECK(scales_right);
+  using e4m3 = tka::float8_e4m3_t;
+  CHECK(holds<e4m3>(c.k, n.k, qk_dim, slots,
+                    [&](std::size_t slot, std::int32_t, std::int32_t d, float x) {
+                      std::size_t const block = by_block ? static_cast<std::size_t>(d / 128) : 0;
+                      return e4m3{x / k_scales[slot * static_cast<std::size_t>(k_blocks) + block]};
+                    }));
+  CHECK(holds<e4m3>(c.v, n.v, v_dim, slots,
+                    [&](std::size_t slot, std::int32_t, std::int32_t, float x) {
+                      return e4m3{x / v_scales[slot]};
+                    }));
+}
+
+TEST_CASE("[tka.append] e4m3 with scales for each token that its heads share") {
+  for (bool const by_block : {false, true}) {
+    scales_of_all_heads<tka::kv::contiguous>(by_block);
+    scales_of_all_heads<tka::kv::paged>(by_block);
+  }
+}
+
+TEST_CASE("[tka.append] scales beside a cache whose layout has none are not used") {
+  support::random_source random("no scales");
+  INFO(random);
+  new_rows const n(random);
+  using precision = stores<float, tka::bfloat16_t>;
+  cache<precision, tka::kv::contiguous, tka::layout::plain> c;
+  float scale = 0.25f;
+  auto t = c.arguments(n);
+  t.k_scales = {&scale, 0, 0, 0, 0};
+  t.v_scales = {&scale, 0, 0, 0, 0};
+  CHECK(tka::append<precision, tka::cpu, decltype(c)::form>(s, {}, t) == tka::status::ok);
+  CHECK(holds<tka::bfloat16_t>(
+      c.k, n.k, qk_dim, all_slots<tka::kv::contiguous>(),
+      [](std::size_t, std::int32_t, std::int32_t, float x) { return tka::bfloat16_t{x}; }));
 }
 
 /// layout::scaled multiplies what is stored, whatever the storage type: reading must give back.

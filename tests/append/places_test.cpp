@@ -145,6 +145,40 @@ TEST_CASE("[tka.data_error] a page out of range is never written; the rest is") 
   CHECK(f.v.intact());
 }
 
+TEST_CASE("[tka.data_error] packed sequences end at their borders, whatever the bound") {
+  floats f(8, 9);
+  // Room for 3, 2 and 4 keys; the second sequence needs one more, the third begins before it.
+  std::vector<std::int32_t> const borders{0, 3, 5, 9};
+  std::vector<std::int32_t> const starts{1, 1, -1};
+  auto const append_between = [&](std::vector<std::int32_t> const& cache_borders) {
+    return tka::append<tka::fp32, tka::cpu, tka::form<tka::kv::ragged>>(
+        {.batch = 3, .kv_heads = 1, .q_len = 2, .kv_len = 6, .qk_dim = dim, .v_dim = dim}, {},
+        {.new_k = {f.rows.data(), 2 * dim, 0, dim},
+         .new_v = {f.rows.data(), 2 * dim, 0, dim},
+         .k = {f.k.data(), 0, 0, dim},
+         .v = {f.v.data(), 0, 0, dim},
+         .kv = {.cumulative = cache_borders.data()},
+         .starts = starts.data(),
+         .error = &f.error});
+  };
+  CHECK(append_between(borders) == tka::status::ok);
+  CHECK(f.contents() == contents{0, 1, 2, 0, 3, 6, 0, 0, 0});
+  CHECK(f.error == static_cast<std::uint32_t>(tka::data_error::position_out_of_range));
+
+  // Borders that fall, that lie further apart than the bound, and that begin before the cache.
+  for (auto const& broken : {contents{4, 3, 3, 3}, contents{0, 7, 7, 7}, contents{-1, 3, 3, 3}}) {
+    std::fill(f.k.data(), f.k.data() + f.k.size(), 0.0f);
+    std::fill(f.v.data(), f.v.data() + f.v.size(), 0.0f);
+    f.error = 0;
+    CHECK(append_between(broken) == tka::status::ok);
+    CHECK(f.contents() == contents(9, 0));
+    CHECK(f.error == (static_cast<std::uint32_t>(tka::data_error::length_out_of_bounds) |
+                      static_cast<std::uint32_t>(tka::data_error::position_out_of_range)));
+  }
+  CHECK(f.k.intact());
+  CHECK(f.v.intact());
+}
+
 TEST_CASE("[tka.data_error] borders of queries that break the rules skip their sequence") {
   floats f(5, 12);
   // Sequence 0: 2 tokens; 1: falling; 2: more than q_len.
@@ -259,6 +293,10 @@ TEST_CASE("append refuses what the host can know, and writes nothing") {
   CHECK(with([](auto&, auto&, auto& x) { x.v.data = nullptr; }) == status::null_pointer);
   using paged = tka::form<tka::kv::paged>;
   CHECK(tka::append<tka::fp32, tka::cpu, paged>(s, {}, {}) == status::invalid_page_size);
+  using ragged = tka::form<tka::kv::ragged>;
+  tka::append_options two_shards{};
+  two_shards.shard.count = 2;
+  CHECK(tka::append<tka::fp32, tka::cpu, ragged>(s, two_shards, {}) == status::invalid_shard);
   using mla = tka::form<tka::layout::mla_656>;
   CHECK(tka::append<tka::fp8, tka::cpu, mla>(s, {}, {}) == status::unsupported_head_dim);
   CHECK(f.contents() == contents(6, 0));

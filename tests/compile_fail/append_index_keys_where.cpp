@@ -4,20 +4,12 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::append_index_keys: the last argument says where to run; give one stream (cuda) or
-// none (cpu: the calling thread)
+// expect: tka::append_index_keys: the last argument says where to run; give one stream
+// expect: (cuda) or none (cpu: the calling thread)
+#include "streams.hpp"
+
 #include <tka/append.hpp>
 #include <tka/precision/fp32.hpp>
-
-/// Needs to be told on which stream, as CUDA does.
-struct streams {
-  using is_tka_backend = void;
-  struct device {};
-  template <class Work>
-  static tka::status run_rows(Work const&, long) noexcept {
-    return tka::status::ok;
-  }
-};
 
 constexpr auto append = tka::append_index_keys<tka::bf16, streams>;
 

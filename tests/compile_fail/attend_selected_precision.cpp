@@ -4,7 +4,8 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::sparse_attention: the second argument must be a precision policy
+// expect: tka::attend_selected: Precision must be a precision policy; use fp32, fp16,
+// expect: bf16, fp8 or fp8_with<...>
 #include <tka/attend_selected.hpp>
 #include <tka/backend/cpu.hpp>
 

@@ -4,7 +4,7 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::sparse_attention: the third argument must be a backend; use cpu (include
+// expect: tka::sparse_attention: Backend must be a backend; use cpu (include
 // expect: tka/backend/cpu.hpp)
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>

@@ -4,7 +4,7 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::sparse_attention: the fourth argument must be a form; use form<...> with parts of
+// expect: tka::sparse_attention: Form must be a form; use form<...> with parts of
 // expect: tka::scope, query, kv, visibility, layout or unit
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>

@@ -4,8 +4,8 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::merge: the second argument must be a backend; use cpu (include tka/backend/cpu.hpp)
-// or cuda (include tka/backend/cuda.cuh)
+// expect: tka::merge: the second argument must be a backend; use cpu (include
+// expect: tka/backend/cpu.hpp) or cuda (include tka/backend/cuda.cuh)
 #include <tka/backend/cpu.hpp>
 #include <tka/merge.hpp>
 #include <tka/precision/fp32.hpp>

@@ -4,7 +4,7 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::sparse_attention: the second argument must be a precision policy; use fp32, fp16,
+// expect: tka::sparse_attention: Precision must be a precision policy; use fp32, fp16,
 // expect: bf16, fp8 or fp8_with<...>
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>

@@ -4,7 +4,8 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::sparse_attention: this scope does not exist for this selection
+// expect: tka::select_top_k: this scope does not exist for this selection; q.k selects by
+// expect: scope::query_head or scope::kv_group, an indexer by scope::all_heads
 #include <tka/backend/cpu.hpp>
 #include <tka/select_top_k.hpp>
 

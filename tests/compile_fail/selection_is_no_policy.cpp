@@ -4,7 +4,7 @@
 /// @file
 /// [tka.compile_time] A wrong use beside its twin that is right.
 
-// expect: tka::sparse_attention: the first argument must be a selection policy; use exact_radix,
+// expect: tka::sparse_attention: Selection must be a selection policy; use exact_radix,
 // expect: bucketed, lightning_indexer<...> or stored_scores<...>
 #include <tka/backend/cpu.hpp>
 #include <tka/sparse_attention.hpp>

@@ -7,6 +7,7 @@
 #include <tka/append.hpp>
 #include <tka/backend/cuda.cuh>
 
+#include <support/captured.cuh>
 #include <support/device_memory.cuh>
 #include <support/seed.hpp>
 
@@ -15,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -27,7 +29,7 @@ using cuda_test::twin;
 using tka::status;
 
 /// Who has which scales in layout::scaled.
-enum class scales { none, of_tensor, of_head, of_token, of_block };
+enum class scales { none, of_tensor, of_head, of_token, of_block, of_heads_of_token };
 
 struct setting {
   std::int32_t heads = 3;
@@ -138,6 +140,7 @@ class call_memory {
   [[nodiscard]] std::uint32_t error() { return error_[0]; }
   [[nodiscard]] twin<std::int32_t>& table() { return table_; }
   [[nodiscard]] twin<std::int32_t>& borders() { return borders_; }
+  [[nodiscard]] twin<std::int32_t>& cache_borders() { return cache_borders_; }
   [[nodiscard]] bool changed() const { return k_.changed(); }
 
  private:
@@ -153,6 +156,7 @@ class call_memory {
       case scales::of_tensor: return {data, 0, 0, 0, 0};
       case scales::of_head: return {data, 0, 1, 0, 0};
       case scales::of_token: return {data, outer * heads, 1, heads, 0};
+      case scales::of_heads_of_token: return {data, outer, 0, 1, 0};
       case scales::of_block: break;
     }
     return {data, outer * heads * blocks, blocks, heads * blocks, 1};
@@ -198,14 +202,19 @@ struct stores {
 };
 
 template <class Precision, class Layout = tka::layout::plain>
-void same_bytes_of_all_sources(setting const& s, support::random_source& random) {
+void same_bytes_of_unpacked_sources(setting const& s, support::random_source& random) {
   using tka::query::ragged;
   using tka::query::uniform;
   same_bytes<Precision, tka::form<uniform, tka::kv::contiguous, Layout>>(s, random);
   same_bytes<Precision, tka::form<uniform, tka::kv::paged, Layout>>(s, random);
   same_bytes<Precision, tka::form<ragged, tka::kv::contiguous, Layout>>(s, random);
   same_bytes<Precision, tka::form<ragged, tka::kv::paged, Layout>>(s, random);
-  same_bytes<Precision, tka::form<ragged, tka::kv::ragged, Layout>>(s, random);
+}
+/// And packed sequences, which have no shards.
+template <class Precision, class Layout = tka::layout::plain>
+void same_bytes_of_all_sources(setting const& s, support::random_source& random) {
+  same_bytes_of_unpacked_sources<Precision, Layout>(s, random);
+  same_bytes<Precision, tka::form<tka::query::ragged, tka::kv::ragged, Layout>>(s, random);
 }
 
 TEST_CASE("[tka.append] cuda: plain rows of every storage") {
@@ -222,13 +231,13 @@ TEST_CASE("[tka.append] cuda: plain rows of every storage") {
 TEST_CASE("[tka.append] cuda: scales that are chosen, and scales that are read") {
   support::random_source random("scales");
   INFO(random);
-  constexpr scales all[] = {scales::none, scales::of_tensor, scales::of_head, scales::of_token,
-                            scales::of_block};
+  constexpr scales all[] = {scales::none,     scales::of_tensor, scales::of_head,
+                            scales::of_token, scales::of_block,  scales::of_heads_of_token};
   for (scales const k : all) {
     for (auto const rounding : {tka::scale_rounding::nearest, tka::scale_rounding::power_of_two}) {
       setting s{};
       s.k_scales = k;
-      s.v_scales = all[random.below(5)];
+      s.v_scales = all[random.below(std::size(all))];
       s.options.rounding = rounding;
       same_bytes_of_all_sources<tka::fp8, tka::layout::scaled>(s, random);
       same_bytes_of_all_sources<tka::fp8_with<tka::fp32>, tka::layout::scaled>(s, random);
@@ -264,7 +273,7 @@ TEST_CASE("[tka.append] [tka.shard] cuda: tokens of other shards are passed over
   for (std::int32_t index = 0; index < 3; ++index) {
     setting s{};
     s.options.shard = {.block = 2, .index = index, .count = 3};
-    same_bytes_of_all_sources<tka::bf16>(s, random);
+    same_bytes_of_unpacked_sources<tka::bf16>(s, random);
   }
 }
 
@@ -301,6 +310,19 @@ TEST_CASE("[tka.data_error] cuda: what has no place is passed over and reported"
   behind.starts = {20, -2, std::numeric_limits<std::int32_t>::max() - 1};
   same_bytes<tka::bf16, tka::form<>>(behind, random, outside);
   same_bytes<tka::fp8, tka::form<tka::query::ragged, tka::kv::paged>>(behind, random, outside);
+
+  using packed = tka::form<tka::query::ragged, tka::kv::ragged>;
+  call_memory<tka::bf16, packed> ends(setting{}, random);
+  // The first sequence has no room for its last token, the third lies further apart than the bound.
+  ends.cache_borders()[1] = 7;
+  ends.cache_borders()[2] = 20;
+  auto const ends_there = ends.at(place::device);
+  CHECK(tka::append<tka::bf16, reference, packed>(ends.shape(), {}, ends.at(place::host)) ==
+        status::ok);
+  CHECK(ends.error() == (outside | bit(tka::data_error::length_out_of_bounds)));
+  CHECK(tka::append<tka::bf16, tka::cuda, packed>(ends.shape(), {}, ends_there,
+                                                  support::test_stream()) == status::ok);
+  CHECK(ends.same());
 
   setting borders{};
   borders.borders = {3, 5, 1, 9};  // the second falls, the third is more than q_len
@@ -449,25 +471,20 @@ TEST_CASE("[tka.graph] [tka.append] cuda: a captured call follows the lengths on
   call_memory<tka::fp8, ragged> memory(s, random);
   for (std::size_t i = 0; i < 4; ++i) memory.borders()[i] = 0;
   auto const there = memory.at(place::device);
-  cudaGraph_t graph{};
-  cudaGraphExec_t replay{};
-  support::check_cuda(cudaStreamBeginCapture(support::test_stream(), cudaStreamCaptureModeGlobal),
-                      "capture");
-  CHECK(tka::append<tka::fp8, tka::cuda, ragged>(memory.shape(), {}, there,
-                                                 support::test_stream()) == status::ok);
-  support::check_cuda(cudaStreamEndCapture(support::test_stream(), &graph), "capture");
-  support::check_cuda(cudaGraphInstantiate(&replay, graph, 0), "instantiate");
-  support::check_cuda(cudaGraphLaunch(replay, support::test_stream()), "replay");
+  support::graph const captured(support::test_stream(), [&] {
+    return tka::append<tka::fp8, tka::cuda, ragged>(memory.shape(), {}, there,
+                                                    support::test_stream());
+  });
+  CHECK(captured.status == status::ok);
+  captured.launch(support::test_stream());
   CHECK(memory.same());  // no token, no byte
   for (std::size_t i = 0; i < 4; ++i) memory.borders()[i] = s.borders[i];
   memory.borders().send();
   CHECK(tka::append<tka::fp8, reference, ragged>(memory.shape(), {}, memory.at(place::host)) ==
         status::ok);
   CHECK(memory.changed());
-  support::check_cuda(cudaGraphLaunch(replay, support::test_stream()), "replay");
+  captured.launch(support::test_stream());
   CHECK(memory.same());
-  support::check_cuda(cudaGraphExecDestroy(replay), "destroy");
-  support::check_cuda(cudaGraphDestroy(graph), "destroy");
 }
 
 TEST_CASE("[tka.stream] [tka.append] cuda: an error that the host has pending stays") {

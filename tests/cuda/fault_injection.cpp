@@ -61,6 +61,9 @@ WRAP(launching, cudaLaunchCooperativeKernel,
      (f, grid, block, args, shared, s))
 WRAP(launching, cudaFuncSetAttribute, (void const* f, cudaFuncAttribute a, int value),
      (f, a, value))
+WRAP(launching, cudaGetKernel, (cudaKernel_t * kernel, void const* f), (kernel, f))
+WRAP(launching, cudaKernelSetAttributeForDevice,
+     (cudaKernel_t kernel, cudaFuncAttribute a, int value, int device), (kernel, a, value, device))
 WRAP(launching, cudaFuncGetAttributes, (cudaFuncAttributes * a, void const* f), (a, f))
 WRAP(launching, cudaOccupancyMaxActiveBlocksPerMultiprocessor,
      (int* blocks, void const* f, int size, size_t shared), (blocks, f, size, shared))

@@ -5,6 +5,7 @@
 /// Calls in CUDA graphs: captured with short sequences and replayed with long ones, and two graphs
 /// at once.
 
+#include <support/captured.cuh>
 #include <support/cases.hpp>
 #include <support/compare.hpp>
 #include <support/prepared.cuh>
@@ -31,39 +32,6 @@ oracle::rules rules() {
   r.scale = 0.125;
   return r;
 }
-
-class stream {
- public:
-  stream() { check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "stream"); }
-  stream(stream const&) = delete;
-  ~stream() { (void)cudaStreamDestroy(stream_); }
-  operator cudaStream_t() const { return stream_; }
-
- private:
-  cudaStream_t stream_{};
-};
-
-/// What `enqueue` enqueues, as a graph.
-class graph {
- public:
-  template <class Enqueue>
-  explicit graph(cudaStream_t on, Enqueue const& enqueue) {
-    cudaGraph_t captured{};
-    check_cuda(cudaStreamBeginCapture(on, cudaStreamCaptureModeGlobal), "capture");
-    status = enqueue();
-    check_cuda(cudaStreamEndCapture(on, &captured), "capture");
-    check_cuda(cudaGraphInstantiate(&instance_, captured, 0), "instantiate");
-    check_cuda(cudaGraphDestroy(captured), "destroy");
-  }
-  graph(graph const&) = delete;
-  ~graph() { (void)cudaGraphExecDestroy(instance_); }
-  void launch(cudaStream_t on) const { check_cuda(cudaGraphLaunch(instance_, on), "launch"); }
-
-  tka::status status{};
-
- private:
-  cudaGraphExec_t instance_{};
-};
 
 template <class Precision, class Form>
 void replay_at_the_maximum(char const* name, int q_len) {
@@ -108,26 +76,20 @@ TEST_CASE(
   INFO(random);
   auto const p = make_problem(rules(), {{1, 3000}, {1, 500}}, contents::normal, random);
   auto const q = make_problem(rules(), {{8, 900}}, contents::normal, random);
-  arranged<tka::bf16, tka::form<>> const a(p, {});
-  arranged<tka::bf16, tka::form<>> const b(q, {});
-  auto const eager_a = attend<tka::exact_radix>(a, options_of(p.rules));
-  auto const eager_b = attend<tka::bucketed>(b, options_of(q.rules));
-  REQUIRE(fault(eager_a) == "");
-  REQUIRE(fault(eager_b) == "");
-  prepared<tka::exact_radix, tka::bf16> first(a, options_of(p.rules));
-  prepared<tka::bucketed, tka::bf16> second(b, options_of(q.rules));
+  known_call<tka::exact_radix, tka::bf16> first(p);
+  known_call<tka::bucketed, tka::bf16> second(q);
   stream const on_first;
   stream const on_second;
-  graph const one(on_first, [&] { return first.enqueue(on_first); });
-  graph const two(on_second, [&] { return second.enqueue(on_second); });
+  graph const one(on_first, [&] { return first.call.enqueue(on_first); });
+  graph const two(on_second, [&] { return second.call.enqueue(on_second); });
   REQUIRE(one.status == tka::status::ok);
   REQUIRE(two.status == tka::status::ok);
   for (int n = 0; n < 50; ++n) {
     one.launch(on_first);
     two.launch(on_second);
   }
-  CHECK(difference(eager_a, first.collect()) == "");
-  CHECK(difference(eager_b, second.collect()) == "");
+  CHECK(difference(first.expected, first.call.collect()) == "");
+  CHECK(difference(second.expected, second.call.collect()) == "");
 }
 
 }  // namespace

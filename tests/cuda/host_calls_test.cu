@@ -11,6 +11,7 @@
 
 #include <cuda/fault_injection.hpp>
 #include <cuda/instances.cuh>
+#include <cuda/pairwise_list.hpp>
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -35,10 +36,8 @@ TEST_CASE(
   random_source random("no allocation");
   INFO(random);
   auto const p = some_problem(random);
-  arranged<tka::bf16, tka::form<>> const a(p, {});
-  auto const expected = attend<tka::exact_radix>(a, options_of(p.rules));
-  REQUIRE(fault(expected) == "");
-  prepared<tka::exact_radix, tka::bf16> call(a, options_of(p.rules));
+  known_call<tka::exact_radix, tka::bf16> known(p);
+  auto& call = known.call;
   fault_injection::reset();
   void* probe = nullptr;
   REQUIRE(cudaMalloc(&probe, 1) == cudaSuccess);  // the counters count
@@ -47,7 +46,7 @@ TEST_CASE(
 
   auto const device = device_of();
   fault_injection::reset();
-  auto const plan = call.call.plan(a.shape(), options_of(p.rules), device);
+  auto const plan = call.call.plan(known.data.shape(), options_of(p.rules), device);
   CHECK(plan.status == tka::status::ok);
   CHECK(fault_injection::counted().all == 0);  // planning is pure
   CHECK(call.enqueue() == tka::status::ok);
@@ -56,7 +55,7 @@ TEST_CASE(
   CHECK(during.allocating == 0);
   CHECK(during.synchronising == 0);
   CHECK(during.all >= 2);
-  CHECK(difference(expected, call.collect()) == "");
+  CHECK(difference(known.expected, call.collect()) == "");
 }
 
 TEST_CASE(
@@ -64,13 +63,11 @@ TEST_CASE(
   random_source random("failing");
   INFO(random);
   auto const p = some_problem(random);
-  arranged<tka::bf16, tka::form<>> const a(p, {});
-  auto const expected = attend<tka::exact_radix>(a, options_of(p.rules));
-  REQUIRE(fault(expected) == "");
-  prepared<tka::exact_radix, tka::bf16> call(a, options_of(p.rules));
+  known_call<tka::exact_radix, tka::bf16> known(p);
+  auto& call = known.call;
   fault_injection::reset();
   REQUIRE(call.enqueue() == tka::status::ok);
-  REQUIRE(difference(expected, call.collect()) == "");
+  REQUIRE(difference(known.expected, call.collect()) == "");
   fault_injection::reset();
   call.reset();
   fault_injection::reset();
@@ -87,8 +84,68 @@ TEST_CASE(
     CHECK(status == tka::status::launch_failed);
     call.reset();
     CHECK(call.enqueue() == tka::status::ok);
-    CHECK(difference(expected, call.collect()) == "");
+    CHECK(difference(known.expected, call.collect()) == "");
   }
+}
+
+TEST_CASE("[tka.status] the n-th call of the runtime fails in the first run of an instance") {
+  random_source random("failing first");
+  INFO(random);
+  auto const p = some_problem(random);
+  // An instance that no other test of this program runs.
+  arranged<tka::bf16, tka::form<tka::kv::paged>> const a(p, {.page_size = 16});
+  prepared<tka::exact_radix, tka::bf16, tka::form<tka::kv::paged>> call(a, options_of(p.rules));
+  constexpr int most_calls = 100;
+  int n = 0;
+  for (auto status = tka::status::launch_failed; status != tka::status::ok; ++n) {
+    CAPTURE(n);
+    REQUIRE(n < most_calls);
+    call.reset();
+    fault_injection::fail_call(n);
+    status = call.enqueue();
+    fault_injection::fail_call(-1);
+    CHECK((status == tka::status::launch_failed || status == tka::status::ok));
+  }
+  CHECK(n > 1);
+  call.reset();
+  CHECK(call.enqueue() == tka::status::ok);
+  CHECK(difference(attend<tka::exact_radix>(a, options_of(p.rules)), call.collect()) == "");
+}
+
+/// Else a thread could lower what another has just asked for.
+TEST_CASE("[tka.stream] shared memory is asked for once, whatever the plans need") {
+  random_source random("asked once");
+  INFO(random);
+  auto const p = some_problem(random);
+  // An instance that no other test of this program runs.
+  arranged<tka::fp32, tka::form<>> const a(p, {});
+  settings least;
+  least.schedule = tka::schedule{.workers = 1 << 20, .query_tile = 64, .stages = 2};
+  prepared<tka::exact_radix, tka::fp32> small(a, options_of(p.rules), least);
+  prepared<tka::exact_radix, tka::fp32> large(a, options_of(p.rules));
+  CHECK(small.plan().schedule.stages <= large.plan().schedule.stages);
+  auto const calls_of = [](auto& call) {
+    fault_injection::reset();
+    CHECK(call.enqueue() == tka::status::ok);
+    return fault_injection::counted().all;
+  };
+  int const first = calls_of(small);
+  int const later = calls_of(small);
+  CHECK(first > later);
+  CHECK(calls_of(large) == later);
+  CHECK(difference(small.collect(), large.collect()) == "");
+}
+
+/// Enqueues `call` with an error pending.
+template <class Call>
+void enqueue_with_an_error_pending(Call& call) {
+  REQUIRE(cudaGetLastError() == cudaSuccess);
+  REQUIRE(cudaSetDevice(-1) != cudaSuccess);  // leaves its error behind
+  cudaError_t const pending = cudaPeekAtLastError();
+  REQUIRE(pending != cudaSuccess);
+  CHECK(call.enqueue() == tka::status::ok);
+  CHECK(cudaPeekAtLastError() == pending);
+  CHECK(cudaGetLastError() == pending);
 }
 
 TEST_CASE(
@@ -97,18 +154,15 @@ TEST_CASE(
   random_source random("pending");
   INFO(random);
   auto const p = some_problem(random);
+  known_call<tka::exact_radix, tka::bf16> known(p);
+  enqueue_with_an_error_pending(known.call);
+  CHECK(difference(known.expected, known.call.collect()) == "");
+
+  // The first run of an instance that no other test of this program runs.
   arranged<tka::bf16, tka::form<>> const a(p, {});
-  auto const expected = attend<tka::exact_radix>(a, options_of(p.rules));
-  REQUIRE(fault(expected) == "");
-  prepared<tka::exact_radix, tka::bf16> call(a, options_of(p.rules));
-  REQUIRE(cudaGetLastError() == cudaSuccess);
-  REQUIRE(cudaSetDevice(-1) != cudaSuccess);  // leaves its error behind
-  cudaError_t const pending = cudaPeekAtLastError();
-  REQUIRE(pending != cudaSuccess);
-  CHECK(call.enqueue() == tka::status::ok);
-  CHECK(cudaPeekAtLastError() == pending);
-  CHECK(cudaGetLastError() == pending);
-  CHECK(difference(expected, call.collect()) == "");
+  prepared<tka::bucketed, tka::bf16> first(a, options_of(p.rules));
+  enqueue_with_an_error_pending(first);
+  CHECK(difference(attend<tka::bucketed>(a, options_of(p.rules)), first.collect()) == "");
 }
 
 TEST_CASE("[tka.scratch_limit] what a plan asks for") {
@@ -134,6 +188,28 @@ TEST_CASE("[tka.scratch_limit] what a plan asks for") {
   small.q_len = 1;
   small.kv_len = 100;
   CHECK(call.plan(small, o, device_of()).scratch_bytes < least);
+}
+
+TEST_CASE("[tka.status] devices with 99 KB of shared memory a block plan every combination") {
+  constexpr tka::cuda::device device{.multiprocessors = 84,
+                                     .compute_capability = 86,
+                                     .shared_bytes_per_block = 99 << 10,
+                                     .shared_bytes_per_multiprocessor = 100 << 10};
+  each_combination(
+      [&]<class Selection, class Precision, class Form>(combination<Selection, Precision, Form>) {
+        auto const r = combination<Selection, Precision, Form>::rules(16);
+        CAPTURE(r.v_dim);
+        tka::shape const s{.q_heads = r.q_heads,
+                           .kv_heads = r.kv_heads,
+                           .kv_len = 5000,
+                           .qk_dim = r.qk_dim,
+                           .v_dim = r.v_dim,
+                           .page_size = 16,
+                           .index_heads = r.index_heads,
+                           .index_dim = r.index_dim};
+        constexpr auto call = tka::sparse_attention<Selection, Precision, tka::cuda, Form>;
+        CHECK(call.supported(s, options_of(r), device) == tka::status::ok);
+      });
 }
 
 TEST_CASE("[tka.status] no device: planning says so, and what no GPU can do is a status") {

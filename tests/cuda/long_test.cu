@@ -49,12 +49,9 @@ TEST_CASE("[tka.strides] offsets are 64-bit") {
   r.k = 40;
   r.scale = 0.125;
   auto const p = make_problem(r, {{1, 300}, {1, 300}}, contents::normal, random);
-  arranged<tka::bf16, tka::form<>> const a(p, {});
-  auto const expected = attend<tka::exact_radix>(a, options_of(r));
-  REQUIRE(fault(expected) == "");
-  prepared<tka::exact_radix, tka::bf16> call(a, options_of(r));
+  known_call<tka::exact_radix, tka::bf16> known(p);
   // The second sequence of k stands more than 2^32 elements behind the first.
-  auto& t = call.device_tensors();
+  auto& t = known.call.device_tensors();
   std::int64_t const far = (std::int64_t{1} << 32) + 64;
   auto const bytes = static_cast<std::size_t>(t.k.batch) * 2;
   void* space = nullptr;
@@ -66,10 +63,10 @@ TEST_CASE("[tka.strides] offsets are 64-bit") {
   check_cuda(cudaDeviceSynchronize(), "copies");
   t.k.data = reinterpret_cast<tka::bfloat16_t const*>(base);
   t.k.batch = far;
-  CHECK(call.enqueue() == tka::status::ok);
-  auto const got = call.collect();
+  CHECK(known.call.enqueue() == tka::status::ok);
+  auto const got = known.call.collect();
   check_cuda(cudaFree(space), "cudaFree");
-  CHECK(difference(expected, got) == "");
+  CHECK(difference(known.expected, got) == "");
 }
 
 }  // namespace

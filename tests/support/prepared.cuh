@@ -2,14 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// A call of sparse_attention whose tensors stand on the device: it can be enqueued any number of
+/// Calls of sparse_attention whose tensors stand on the device: they can be enqueued any number of
 /// times, on any stream, or captured.
 
 #pragma once
 
 #include <support/backend_cuda.cuh>
+#include <support/compare.hpp>
 #include <support/device_mirror.cuh>
 #include <support/run.hpp>
+
+#include <stdexcept>
 
 namespace support {
 
@@ -62,6 +65,22 @@ class prepared {
   typename one_run::tensors there_;
   device_workspace space_;
   tka::status status_ = tka::status::ok;
+};
+
+/// A problem's call, and what it leaves where it runs on its own.
+template <class Selection, class Precision, class Form = tka::form<>>
+struct known_call {
+  /// `p` must live as long.
+  explicit known_call(oracle::problem const& p, settings const& how = {})
+      : data(p, {}),
+        expected(attend<Selection>(data, options_of(p.rules), how)),
+        call(data, options_of(p.rules), how) {
+    if (auto const found = fault(expected); !found.empty()) throw std::runtime_error(found);
+  }
+
+  arranged<Precision, Form> const data;
+  results const expected;
+  prepared<Selection, Precision, Form> call;
 };
 
 }  // namespace support

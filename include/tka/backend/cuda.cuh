@@ -16,15 +16,11 @@ namespace tka::inline TKA_ABI {
 
 /// Runs on the current device, on the stream that the call is given. All pointers are device
 /// memory. A call is enqueued as a fixed sequence of kernels: no allocation, no synchronisation, no
-/// host read of device data; it can be captured into a graph with short sequences and replayed
-/// with long ones. The first run of an instance on a device asks the runtime for shared memory,
-/// which clears an error that the host has pending; later runs leave it. 16-bit and 8-bit keys are
-/// multiplied on tensor cores (8-bit ones widened), fp32 keys in chains of fused multiply-adds;
-/// sums are fp32. Compute capability 8.0 and up. Head sizes: multiples of 16 from 16 to 576
-/// (qk_dim, index_dim) and to 512 (v_dim). Where a block has no more than 99 KB of shared memory
-/// (8.6, 8.9, 12.0) caches with scales are status::unsupported_device for selections that several
-/// heads share. Pages of index_layout::page_132 begin at multiples of 4 bytes, else
-/// status::misaligned.
+/// host read of device data; it can be captured into a graph with short sequences and replayed with
+/// long ones. 16-bit and 8-bit keys are multiplied on tensor cores (8-bit ones widened), fp32 keys
+/// in chains of fused multiply-adds; sums are fp32. Compute capability 8.0 and up, CUDA 12.8 and
+/// up. Head sizes: multiples of 16 from 16 to 576 (qk_dim, index_dim) and to 512 (v_dim). Pages of
+/// index_layout::page_132 begin at multiples of 4 bytes, else status::misaligned.
 struct cuda {
   using is_tka_backend = void;
 

@@ -36,6 +36,11 @@ struct contiguous {
     std::int32_t const n = t.lengths[b];
     return n < 0 || n > bound ? -1 : n;
   }
+  /// The keys that sequence `b` has room for; negative: the data breaks a rule.
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const&, std::int32_t,
+                                                                   std::int32_t bound) noexcept {
+    return bound;
+  }
   [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const&, std::int32_t b,
                                                                  std::int32_t local,
                                                                  std::int32_t) noexcept {

@@ -41,6 +41,10 @@ struct paged {
     std::int32_t const n = t.lengths[b];
     return n < 0 || n > bound ? -1 : n;
   }
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const&, std::int32_t,
+                                                                   std::int32_t bound) noexcept {
+    return bound;
+  }
   [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
                                                                  std::int32_t local,
                                                                  std::int32_t page_size) noexcept {

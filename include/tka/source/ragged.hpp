@@ -34,6 +34,11 @@ struct ragged {
     std::int64_t const n = std::int64_t{t.cumulative[b + 1]} - t.cumulative[b];
     return t.cumulative[b] < 0 || n < 0 || n > bound ? -1 : n;
   }
+  /// Behind it the next sequence begins.
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const& t, std::int32_t b,
+                                                                   std::int32_t bound) noexcept {
+    return length(t, b, bound);
+  }
   [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
                                                                  std::int32_t local,
                                                                  std::int32_t) noexcept {

@@ -18,11 +18,39 @@
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
-/// Scratch before that for rows: the schedule, then the teams.
+/// Words of all rows of a unit of one token, as long as they may be.
 template <class Problem>
-[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t words_before_rows(plan const& p) noexcept {
-  return schedule_table::words(p.shape.batch) +
-         most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4};
+[[nodiscard]] constexpr std::int64_t words_of_smallest_unit(plan const& p) noexcept {
+  return layout_of<Problem>(p, extent_of<Problem>(p, p.shape.kv_len)).words *
+         geometry<Problem>{p}.selections();
+}
+
+/// Rows of one wave, at most: all that there can be, or as many as fit if they are empty.
+template <class Problem>
+[[nodiscard]] constexpr std::int64_t most_rows_of_wave(plan const& p) noexcept {
+  geometry<Problem> const g{p};
+  // Units may be cut for fewer tokens than planned, and the last has rows behind the last token.
+  double const all = static_cast<double>(p.shape.batch) * g.units_of_tile() * g.selections() *
+                     (static_cast<double>(p.shape.q_len) + g.tokens - 1);
+  std::int64_t const words = larger(static_cast<std::int64_t>(p.options.scratch_limit / 4),
+                                    2 * words_of_smallest_unit<Problem>(p) + 128);
+  std::int64_t const fit = words / row_state_words;
+  return all < static_cast<double>(fit) ? static_cast<std::int64_t>(all) : fit;
+}
+
+/// Where each part of scratch begins, in words; the schedule is the first.
+struct scratch_layout {
+  std::int64_t teams;
+  std::int64_t places;  ///< [rows of a wave] where each row is: lines of 32 words
+  std::int64_t rows;
+};
+template <class Problem>
+[[nodiscard]] constexpr scratch_layout scratch_layout_of(plan const& p) noexcept {
+  scratch_layout l{};
+  l.teams = schedule_table::words(p.shape.batch);
+  l.places = l.teams + most_teams<Problem>(p) * std::int64_t{sizeof(team_memory) / 4};
+  l.rows = l.places + (Problem::selects ? round_up(most_rows_of_wave<Problem>(p), 32) : 0);
+  return l;
 }
 
 /// Scratch for the rows of all units, as long as they may be; one unit more, as a wave takes units
@@ -41,11 +69,13 @@ template <class Problem>
 struct context {
   plan const& p;
   arguments<Problem> const& a;
-  geometry<Problem> g;
+  geometry<Problem> const& g;
   schedule_table table;
   team_memory* teams;
+  std::uint32_t* places;      ///< of the wave's rows: lines of `pool`
   std::uint32_t* pool;        ///< scratch for rows
   wave_shares const& shares;  ///< in shared memory
+  bool lists;                 ///< the caller asks for something of lists
   wave now;
 
   /// Item n of this block's share of a kind.
@@ -57,6 +87,14 @@ struct context {
                                                       std::int64_t unit) const noexcept {
     return pool + (table.at(count_of::words, b) + unit * table.per_unit(count_of::words, b) -
                    now.first_word);
+  }
+  /// The number of a unit's first row among those of its wave.
+  [[nodiscard]] __device__ std::int64_t first_row(std::int32_t b,
+                                                  std::int64_t unit) const noexcept {
+    std::int64_t const before = table.at(count_of::rows, b) +
+                                unit * table.per_unit(count_of::rows, b) -
+                                shares[count_of::rows].from;
+    return Problem::attends ? before / attend_blocks<Problem>(p.shape) : before;
   }
 };
 
@@ -122,6 +160,14 @@ struct row {
   std::int32_t scope_head;  ///< over all heads of the scope
   bool exists;              ///< false: behind the last token, or head, of its unit
 
+  __device__ row(sequence_entry const* entry_, std::uint32_t* memory_, std::int32_t token_,
+                 std::int32_t unit_head_, std::int32_t scope_head_, bool exists_) noexcept
+      : entry(entry_),
+        memory(memory_),
+        token(token_),
+        unit_head(unit_head_),
+        scope_head(scope_head_),
+        exists(exists_) {}
   /// Not inlined, like all that is done once an item: code that runs once is paid by its length.
   __device__ __noinline__ row(context<Problem> const& c, std::int32_t b, std::int64_t unit,
                               std::int32_t r) noexcept {
@@ -136,8 +182,7 @@ struct row {
     scope_head = geometry<Problem>::heads_are_units ? u.head * c.g.heads + head : u.head;
   }
 
-  [[nodiscard]] __device__ __noinline__ compact_range
-  range(context<Problem> const& c) const noexcept {
+  [[nodiscard]] __device__ compact_range range(context<Problem> const& c) const noexcept {
     return {range_of<Problem>(c.p, c.a, entry->of, token)};
   }
   [[nodiscard]] __device__ location query(context<Problem> const& c) const noexcept {

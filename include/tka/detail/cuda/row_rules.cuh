@@ -70,9 +70,8 @@ struct row_rules {
 };
 
 template <class Problem>
-[[nodiscard]] __device__ __noinline__ row_rules rules_of(context<Problem> const& c,
-                                                         row<Problem> const& own) noexcept {
-  compact_range const range = own.range(c);
+[[nodiscard]] __device__ row_rules rules_of(context<Problem> const& c, row<Problem> const& own,
+                                            compact_range const& range) noexcept {
   row_rules r{};
   r.visible = range.visible();
   r.keep = range.range.keep;

@@ -18,7 +18,7 @@ namespace tka::inline TKA_ABI::detail::cuda {
 
 /// What is counted over all units, in order. Items of a kind are shared out among the blocks.
 enum class count_of : int {
-  tiles,      ///< key tiles of units
+  pieces,     ///< of units, some tiles of keys each
   chunks,     ///< chunks of rows
   attends,    ///< parts of lists x blocks of heads
   rows,       ///< rows x blocks of heads
@@ -39,25 +39,39 @@ struct sequence_entry {
   std::int64_t per_unit[kinds];  ///< how many of each kind one unit has
 };
 
+/// How blocks are cut into teams for the long rows of a wave.
+struct team_cut {
+  std::uint32_t size;  ///< blocks of a team
+  std::uint32_t teams;
+};
+
+/// What is known of all sequences together.
+struct schedule_totals {
+  std::int64_t first_wave[item_kinds];  ///< items of the first wave
+  std::int64_t unit_words;              ///< of the largest unit
+  std::int64_t longest;                 ///< visible keys of a row, at most
+  std::int64_t words;                   ///< of scratch for all rows
+  std::int64_t parts;                   ///< of a list; 0: not the same for all sequences
+  team_cut cut;                         ///< of the wave under way, from when it is scanned
+};
+
 /// In scratch; `begin[kind][b]` counts what lies before sequence b, [batch] is the total.
 struct schedule_table {
-  sequence_entry* entries;   ///< [batch]
-  std::int64_t* begin;       ///< [kinds][batch + 1]
-  std::int64_t* unit_words;  ///< of the largest unit
-  std::int64_t* longest;     ///< visible keys of a row, at most
-  std::int64_t* first_wave;  ///< [item_kinds] items of the first wave
+  schedule_totals* totals;
+  sequence_entry* entries;  ///< [batch]
+  std::int64_t* begin;      ///< [kinds][batch + 1]
   std::int32_t batch;
 
-  [[nodiscard]] TKA_HOST_DEVICE static std::int64_t words(std::int32_t batch) noexcept {
-    std::int64_t const entry = sizeof(sequence_entry) / 4;
-    return round_up(entry * batch + 2 * (std::int64_t{kinds} * (batch + 1) + 2 + item_kinds), 32);
+  [[nodiscard]] static constexpr std::int64_t words(std::int32_t batch) noexcept {
+    auto const bytes = static_cast<std::int64_t>(sizeof(schedule_totals)) +
+                       static_cast<std::int64_t>(sizeof(sequence_entry)) * batch +
+                       std::int64_t{8} * kinds * (batch + 1);
+    return round_up(bytes / 4, 32);
   }
-  TKA_HOST_DEVICE schedule_table(void* memory, std::int32_t n) noexcept : batch(n) {
-    entries = static_cast<sequence_entry*>(memory);
+  __device__ schedule_table(void* memory, std::int32_t n) noexcept : batch(n) {
+    totals = static_cast<schedule_totals*>(memory);
+    entries = reinterpret_cast<sequence_entry*>(totals + 1);
     begin = reinterpret_cast<std::int64_t*>(entries + n);
-    unit_words = begin + kinds * (n + 1);
-    longest = unit_words + 1;
-    first_wave = longest + 1;
   }
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t& at(count_of kind, std::int32_t b) const noexcept {
     return begin[static_cast<int>(kind) * (batch + 1) + b];
@@ -67,7 +81,7 @@ struct schedule_table {
     return entries[b].per_unit[static_cast<int>(kind)];
   }
 };
-static_assert(sizeof(sequence_entry) % 8 == 0);
+static_assert(sizeof(sequence_entry) % 8 == 0 && sizeof(schedule_totals) % 8 == 0);
 
 /// An item: number `rest` of unit `unit` of sequence b.
 struct item {
@@ -76,8 +90,9 @@ struct item {
   std::int64_t rest;
 };
 
-/// The sequence in which item `n` of a kind lies. All lanes of the warp ask together.
-[[nodiscard]] __device__ __noinline__ inline std::int32_t find_sequence(schedule_table const& t,
+/// The sequence in which item `n` of a kind lies. All lanes of the warp ask together. The table is
+/// told by value: whose address is known to code that is not inlined stands on the stack.
+[[nodiscard]] __device__ __noinline__ inline std::int32_t find_sequence(schedule_table t,
                                                                         count_of kind,
                                                                         std::int64_t n) noexcept {
   // Each step looks at 32 places: the last whose begin is <= n.
@@ -97,12 +112,13 @@ struct item {
   return low;
 }
 
-[[nodiscard]] __device__ __noinline__ inline item find_item(schedule_table const& t, count_of kind,
+[[nodiscard]] __device__ __noinline__ inline item find_item(schedule_table t, count_of kind,
                                                             std::int64_t n) noexcept {
   std::int32_t const b = find_sequence(t, kind, n);
   std::int64_t const inside = n - t.at(kind, b);
   std::int64_t const each = t.per_unit(kind, b);
-  return {b, inside / each, inside % each};
+  std::int64_t const unit = inside / each;
+  return {b, unit, inside - unit * each};
 }
 
 /// The units that share scratch at one time, [first, last), and where their scratch begins.
@@ -131,7 +147,7 @@ struct wave {
 
 /// This block's share of a kind's items in a wave: neighbours, so that it stays in few units.
 struct share {
-  std::int64_t begin;
+  std::int64_t begin;  ///< unless only totals are known
   std::int64_t end;
   std::int64_t from;  ///< where the wave's items begin
   std::int64_t all;   ///< items of the wave
@@ -139,47 +155,53 @@ struct share {
 };
 
 /// The shares of all kinds, found once a wave: each is a chain of dependent reads, and a barrier
-/// over the grid empties the first-level cache. In shared memory; a warp a kind.
+/// over the grid empties the first-level cache. In shared memory.
 struct wave_shares {
   share of[item_kinds];
 
   __device__ void find(schedule_table const& t, wave const& w) noexcept {
     __syncthreads();  // the last wave is done with them
-    find_each(
-        t, [](count_of) { return true; },
-        [&](count_of kind) {
-          std::int64_t const from = items_before(t, kind, w.first_unit);
-          return share{0, 0, from, items_before(t, kind, w.last_unit) - from, {}};
-        });
+    for (auto k = static_cast<int>(threadIdx.x / 32); k < item_kinds;
+         k += static_cast<int>(blockDim.x / 32)) {
+      auto const kind = static_cast<count_of>(k);
+      std::int64_t const from = items_before(t, kind, w.first_unit);
+      share const s = share_of(t, kind, from, items_before(t, kind, w.last_unit) - from);
+      if (threadIdx.x % 32 == 0) of[k] = s;
+    }
+    __syncthreads();
   }
-  /// The same for the first wave, whose totals the schedule holds; first items only of `Kinds`.
-  template <count_of... Kinds>
+  /// The same for the first wave, whose totals the schedule holds, for one kind; of the others only
+  /// how many items there are.
+  template <count_of Kind>
   __device__ void find_first(schedule_table const& t) noexcept {
-    find_each(
-        t, [](count_of kind) { return ((kind == Kinds) || ...); },
-        [&](count_of kind) {
-          return share{0, 0, 0, t.first_wave[static_cast<int>(kind)], {}};
-        });
+    constexpr int kind = static_cast<int>(Kind);
+    if (threadIdx.x < 32) {
+      share const s = share_of(t, Kind, 0, t.totals->first_wave[kind]);
+      if (threadIdx.x == 0) of[kind] = s;
+    } else if (int const k = static_cast<int>(threadIdx.x) - 32; k < item_kinds && k != kind) {
+      of[k] = {0, 0, 0, t.totals->first_wave[k], {}};
+    }
+    __syncthreads();
+  }
+  /// Of the first wave only how many items there are.
+  __device__ void find_totals(schedule_table const& t) noexcept {
+    auto const k = static_cast<int>(threadIdx.x);
+    if (k < item_kinds) of[k] = {0, 0, 0, t.totals->first_wave[k], {}};
+    __syncthreads();
   }
   [[nodiscard]] __device__ share const& operator[](count_of kind) const noexcept {
     return of[static_cast<int>(kind)];
   }
 
  private:
-  /// `wave_of(kind)`: where the items of the wave begin, and how many there are.
-  template <class Wants, class WaveOf>
-  __device__ void find_each(schedule_table const& t, Wants&& wants, WaveOf&& wave_of) noexcept {
+  /// All lanes of a warp.
+  [[nodiscard]] __device__ static share share_of(schedule_table const& t, count_of kind,
+                                                 std::int64_t from, std::int64_t all) noexcept {
     auto const blocks = std::int64_t{gridDim.x};
-    for (auto k = static_cast<int>(threadIdx.x / 32); k < item_kinds;
-         k += static_cast<int>(blockDim.x / 32)) {
-      auto const kind = static_cast<count_of>(k);
-      share s = wave_of(kind);
-      s.begin = s.from + s.all * blockIdx.x / blocks;
-      s.end = s.from + s.all * (blockIdx.x + 1) / blocks;
-      if (wants(kind) && s.begin < s.end) s.first = find_item(t, kind, s.begin);
-      if (threadIdx.x % 32 == 0) of[k] = s;
-    }
-    __syncthreads();
+    share s{
+        from + all * blockIdx.x / blocks, from + all * (blockIdx.x + 1) / blocks, from, all, {}};
+    if (s.begin < s.end) s.first = find_item(t, kind, s.begin);
+    return s;
   }
 };
 

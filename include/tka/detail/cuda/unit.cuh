@@ -140,7 +140,9 @@ enum row_word : int {
   last_kept = 0,  ///< [2] 64 bits: order and position of the last key kept
   selected_count = 2,
   parts_done = 3,  ///< of its list, attended
-  row_state_words = 32
+  /// [32] a line of its own: some read it while others count in the first.
+  record = 32,
+  row_state_words = 64
 };
 
 /// Offsets, in 4-byte words, of what one row keeps in scratch.

@@ -21,13 +21,17 @@
 
 namespace tka::inline TKA_ABI::detail {
 
-[[nodiscard]] constexpr status check_append(shape const& s, shard const& part, std::int32_t dim,
-                                            bool pages) noexcept {
+template <class KvSource>
+[[nodiscard]] constexpr status check_append(shape const& s, shard const& part,
+                                            std::int32_t dim) noexcept {
   if (s.batch < 1 || s.q_len < 0 || s.kv_len < 0 || dim < 1) return status::invalid_shape;
   if (dim > max_row || s.v_dim > max_row) return status::unsupported_head_dim;
-  if (pages && s.page_size < 1) return status::invalid_page_size;
+  if (KvSource::has_pages && s.page_size < 1) return status::invalid_page_size;
   if (part.block < 1 || part.count < 1 || part.index < 0 || part.index >= part.count) {
     return status::invalid_shard;
+  }
+  if (part.count > 1 && std::is_same_v<KvSource, kv::ragged>) {
+    return status::invalid_shard;  // packed borders cannot tell the length of the whole sequence
   }
   return status::ok;
 }
@@ -62,8 +66,13 @@ struct new_rows {
   [[nodiscard]] TKA_HOST_DEVICE location place(std::int32_t b, std::int64_t i,
                                                Crew const& crew) const noexcept {
     constexpr location nowhere{-1, 0};
+    std::int64_t const room = Form::kv_source::room(tensors.kv, b, shape.kv_len);
+    if (room < 0) {
+      crew.report(error(), data_error::length_out_of_bounds);
+      return nowhere;
+    }
     std::int64_t const position = tensors.starts[b] + i;
-    if (position < 0 || position >= shape.kv_len) {
+    if (position < 0 || position >= room) {
       crew.report(error(), data_error::position_out_of_range);
       return nowhere;
     }
@@ -79,7 +88,14 @@ struct new_rows {
 /// Keys and values.
 template <class Form, class Options, class Tensors>
 struct append_rows : new_rows<Form, Options, Tensors> {
-  static constexpr bool mla = std::is_same_v<typename Form::cache_layout, layout::mla_656>;
+  using cache_layout = typename Form::cache_layout;
+  static constexpr bool mla = std::is_same_v<cache_layout, layout::mla_656>;
+
+  /// Only layout::scaled has any: reading in others does not ask for them.
+  [[nodiscard]] TKA_HOST_DEVICE static mutable_scale_view scales(
+      mutable_scale_view const& given) noexcept {
+    return std::is_same_v<cache_layout, layout::scaled> ? given : mutable_scale_view{};
+  }
 
   template <class Crew>
   TKA_HOST_DEVICE void row(std::int32_t b, std::int64_t index, Crew const& crew,
@@ -91,15 +107,16 @@ struct append_rows : new_rows<Form, Options, Tensors> {
     auto const& t = this->tensors;
     scale_rounding const rounding = this->options.rounding;
     location const from = Form::query_source::locate(t.query, b, static_cast<std::int32_t>(i));
-    auto const* const k = t.new_k.at(from.outer, h, from.token);
     if constexpr (mla) {
-      write_mla_656(k, t.k.at(to.outer, h, to.token), rounding, crew, buffer);
+      write_mla_656(t.new_k.at(from.outer, h, from.token), t.k.at(to.outer, h, to.token), rounding,
+                    crew, buffer);
     } else {
-      auto const* const v = t.new_v.at(from.outer, h, from.token);
-      write_row(k, this->shape.qk_dim, t.k.at(to.outer, h, to.token), t.k_scales, to, h, rounding,
-                crew, buffer);
-      write_row(v, this->shape.v_dim, t.v.at(to.outer, h, to.token), t.v_scales, to, h, rounding,
-                crew, buffer);
+      token_heads const k{t.new_k.at(from.outer, 0, from.token), t.new_k.head, this->heads};
+      token_heads const v{t.new_v.at(from.outer, 0, from.token), t.new_v.head, this->heads};
+      write_row(k, h, this->shape.qk_dim, t.k.at(to.outer, h, to.token), scales(t.k_scales), to,
+                rounding, crew, buffer);
+      write_row(v, h, this->shape.v_dim, t.v.at(to.outer, h, to.token), scales(t.v_scales), to,
+                rounding, crew, buffer);
     }
   }
 };

@@ -21,21 +21,26 @@
 
 namespace tka::inline TKA_ABI::detail {
 
+// What a message says must be a literal, so each call that shares a rule has a copy with its name.
+#define TKA_RULE(what, holds, sentence)                                                        \
+  static_assert((what) != task::select_attend || (holds), "tka::sparse_attention: " sentence); \
+  static_assert((what) != task::select || (holds), "tka::select_top_k: " sentence);            \
+  static_assert((what) != task::attend || (holds), "tka::attend_selected: " sentence)
+
 /// The rules that the compiler can check, each failing with one sentence.
-template <class Selection, class Precision, class Backend, class Form>
+template <task Task, class Selection, class Precision, class Backend, class Form>
 struct checked {
-  static_assert(selection_policy<Selection>,
-                "tka::sparse_attention: the first argument must be a selection policy; use "
-                "exact_radix, bucketed, lightning_indexer<...> or stored_scores<...>");
-  static_assert(precision_policy<Precision>,
-                "tka::sparse_attention: the second argument must be a precision policy; use fp32, "
-                "fp16, bf16, fp8 or fp8_with<...>");
-  static_assert(backend_policy<Backend>,
-                "tka::sparse_attention: the third argument must be a backend; use cpu (include "
-                "tka/backend/cpu.hpp) or cuda (include tka/backend/cuda.cuh)");
-  static_assert(form_type<Form>,
-                "tka::sparse_attention: the fourth argument must be a form; use form<...> with "
-                "parts of tka::scope, query, kv, visibility, layout or unit");
+  TKA_RULE(Task, selection_policy<Selection>,
+           "Selection must be a selection policy; use exact_radix, bucketed, "
+           "lightning_indexer<...> or stored_scores<...>");
+  TKA_RULE(Task, precision_policy<Precision>,
+           "Precision must be a precision policy; use fp32, fp16, bf16, fp8 or fp8_with<...>");
+  TKA_RULE(Task, backend_policy<Backend>,
+           "Backend must be a backend; use cpu (include tka/backend/cpu.hpp) or cuda (include "
+           "tka/backend/cuda.cuh)");
+  TKA_RULE(Task, form_type<Form>,
+           "Form must be a form; use form<...> with parts of tka::scope, query, kv, visibility, "
+           "layout or unit");
   static constexpr bool ok = selection_policy<Selection> && precision_policy<Precision> &&
                              backend_policy<Backend> && form_type<Form>;
 };
@@ -47,11 +52,10 @@ struct compatible {
   static constexpr bool fp8_keys = sizeof(typename Problem::precision::key_type) == 1;
   static constexpr bool layout_ok = std::is_same_v<layout_type, layout::plain> ||
                                     std::is_same_v<layout_type, layout::scaled> || fp8_keys;
-  static_assert(Problem::scope_exists,
-                "tka::sparse_attention: this scope does not exist for this selection; q.k selects "
-                "by scope::query_head or scope::kv_group, an indexer by scope::all_heads");
-  static_assert(layout_ok,
-                "tka::sparse_attention: layout::mla_656 stores e4m3; use the precision fp8");
+  TKA_RULE(Problem::what, Problem::scope_exists,
+           "this scope does not exist for this selection; q.k selects by scope::query_head or "
+           "scope::kv_group, an indexer by scope::all_heads");
+  TKA_RULE(Problem::what, layout_ok, "layout::mla_656 stores e4m3; use the precision fp8");
   static constexpr bool index_pages_ok = [] {
     if constexpr (Problem::by_index) {
       using selection = typename Problem::selection;
@@ -67,8 +71,7 @@ struct compatible {
   static constexpr bool ok = Problem::scope_exists && layout_ok && index_pages_ok;
 };
 
-/// A stateless callable for one task. `Tensors` is the public aggregate of the call and makes the
-/// engine's arguments.
+/// A stateless callable for one task. `Tensors` is the public aggregate of the call.
 template <class Backend, class Problem, class Tensors>
 class call {
  public:
@@ -105,10 +108,10 @@ class call {
                                   Where&&... where) const noexcept {
     constexpr bool told_where = sizeof...(Where) == 1;
     constexpr bool runs_here = sizeof...(Where) == 0 && requires { typename Backend::serial; };
-    static_assert(told_where || runs_here,
-                  "tka::sparse_attention: the last argument says where to run; give one executor "
-                  "(cpu, or none) or one stream (cuda)");
-    auto const a = t.template to_arguments<Problem>();
+    TKA_RULE(Problem::what, told_where || runs_here,
+             "the last argument says where to run; give one executor (cpu, or none) or one stream "
+             "(cuda)");
+    auto const a = arguments_of<Problem>(t);
     if (status const s = engine::check_call(p, a, w); s != status::ok) return s;
     if constexpr (told_where) {
       return Backend::template run<Problem>(p, a, w, std::forward<Where>(where)...);
@@ -125,7 +128,7 @@ class call {
                                  std::int32_t workers) const noexcept
     requires requires { typename Backend::serial; }
   {
-    auto const a = t.template to_arguments<Problem>();
+    auto const a = arguments_of<Problem>(t);
     if (status const s = engine::check_call(p, a, w); s != status::ok) return s;
     if (phase < 0 || phase >= p.schedule.phases || worker < 0 || worker >= workers ||
         workers > p.schedule.workers) {
@@ -138,5 +141,7 @@ class call {
  private:
   using engine = typename Backend::template engine<Problem>;
 };
+
+#undef TKA_RULE
 
 }  // namespace tka::inline TKA_ABI::detail

@@ -82,8 +82,7 @@ template <class Layout>
 using layout_tensors =
     std::conditional_t<std::is_same_v<Layout, layout::scaled>, scaled_tensors, no_tensors>;
 
-/// Everything that any call can be given; what one call lacks stays null. Made from the public
-/// tensors of that call.
+/// Everything that any call can be given; what one call lacks stays null.
 template <class Problem>
 struct arguments {
   using precision = typename Problem::precision;
@@ -116,5 +115,47 @@ struct arguments {
   tensor_view<std::int32_t> threshold_position{};
   std::uint32_t* error = nullptr;
 };
+
+/// The public tensors of a call, by its task.
+template <class Problem, class Tensors>
+[[nodiscard]] arguments<Problem> arguments_of(Tensors const& t) noexcept {
+  arguments<Problem> a{};
+  a.q = t.q;
+  a.k = t.k;
+  a.query = t.query;
+  a.kv = t.kv;
+  a.scales = t.scales;
+  a.error = t.error;
+  if constexpr (Problem::attends) {
+    a.v = t.v;
+    a.o = t.o;
+    a.sink_logits = t.sink_logits;
+    a.lse = t.lse;
+    a.entropy = t.entropy;
+  }
+  if constexpr (Problem::selects) {
+    a.index = t.index;
+    a.k_per_sequence = t.k_per_sequence;
+    a.positions = t.positions;
+    a.count = t.count;
+    a.scores = t.scores;
+    a.threshold_score = t.threshold_score;
+    a.threshold_position = t.threshold_position;
+  }
+  if constexpr (Problem::what == task::select_attend) {
+    a.lse_visible = t.lse_visible;
+    a.entropy_visible = t.entropy_visible;
+    a.retained_mass = t.retained_mass;
+  }
+  if constexpr (Problem::what == task::select) {
+    a.given_threshold_score = t.given_threshold_score;
+    a.given_threshold_position = t.given_threshold_position;
+  }
+  if constexpr (Problem::what == task::attend) {
+    a.given_positions = t.positions;
+    a.given_count = t.count;
+  }
+  return a;
+}
 
 }  // namespace tka::inline TKA_ABI::detail

@@ -86,16 +86,15 @@ template <class Visibility>
   std::int64_t const tail = end - recent;
   std::int64_t const head = clamp(o.sinks < tail ? o.sinks : tail, 0, keep - recent);
 
-  auto const local = [&](std::int64_t p) {
-    return static_cast<std::int32_t>(local_below(o.shard, p));
-  };
-  visible_range r{};
-  r.sinks_end = local(sinks);
-  r.main_begin = local(begin);
-  r.end = local(end);
-  r.forced_head = local(head);
-  r.forced_tail = local(tail);
-  r.keep = static_cast<std::int32_t>(keep);
+  auto const narrow = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
+  visible_range r{narrow(sinks), narrow(begin), narrow(end), narrow(head), narrow(tail), narrow(keep)};
+  if (o.shard.count != 1) {
+    r.sinks_end = narrow(local_below(o.shard, sinks));
+    r.main_begin = narrow(local_below(o.shard, begin));
+    r.end = narrow(local_below(o.shard, end));
+    r.forced_head = narrow(local_below(o.shard, head));
+    r.forced_tail = narrow(local_below(o.shard, tail));
+  }
   return r;
 }
 

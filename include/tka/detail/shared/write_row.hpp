@@ -38,10 +38,24 @@ TKA_HOST_DEVICE void store_bytes(float8_e4m3_t* to, T const& value) noexcept {
   std::memcpy(static_cast<void*>(to), &value, sizeof(T));
 }
 
+/// The new rows of one token, a head each.
+template <class T>
+struct token_heads {
+  T const* first;
+  std::int64_t stride;  ///< elements from one head to the next
+  std::int32_t count;
+
+  [[nodiscard]] TKA_HOST_DEVICE T const* of(std::int32_t head) const noexcept {
+    return first + head * stride;
+  }
+};
+
 /// e4m3 with scales by `scales`: own scales of a token are chosen and written, shared ones read.
-template <class Crew>
-TKA_HOST_DEVICE void write_scaled(float const* row, std::int32_t dim, float8_e4m3_t* out,
-                                  mutable_scale_view const& scales, location to, std::int32_t head,
+/// `row` is that of `head`, widened.
+template <class From, class Crew>
+TKA_HOST_DEVICE void write_scaled(float const* row, token_heads<From> const& from,
+                                  std::int32_t head, std::int32_t dim, float8_e4m3_t* out,
+                                  mutable_scale_view const& scales, location to,
                                   scale_rounding rounding, Crew const& crew) noexcept {
   if (scales.data == nullptr) {
     quantize_with(row, dim, 1.0f, out, crew);
@@ -52,26 +66,38 @@ TKA_HOST_DEVICE void write_scaled(float const* row, std::int32_t dim, float8_e4m
   for (std::int32_t d = 0; d < dim; d += block) {
     std::int32_t const n = block < dim - d ? block : dim - d;
     float* const place = scale + d / block * scales.block;
-    bool const own = scales.token != 0;
-    float const by = own ? choose_scale(largest_magnitude(row + d, n, crew), rounding) : *place;
-    if (own && crew.rank() == 0) *place = by;
+    float by = 0.0f;
+    if (scales.token == 0) {
+      by = *place;
+    } else {
+      float amax = largest_magnitude(row + d, n, crew);
+      // Heads that share the scales of a token find the same ones, and the first writes them.
+      bool const shared = scales.head == 0;
+      for (std::int32_t h = 0; shared && h < from.count; ++h) {
+        float const other = h == head ? amax : largest_magnitude(from.of(h) + d, n, crew);
+        amax = other > amax ? other : amax;
+      }
+      by = choose_scale(amax, rounding);
+      if (crew.rank() == 0 && (!shared || head == 0)) *place = by;
+    }
     quantize_with(row + d, n, by, out + d, crew);
   }
 }
 
-/// A row of keys or values; `buffer` holds max_row floats.
+/// The row of one head, of keys or values; `buffer` holds max_row floats.
 template <class From, class To, class Crew>
-TKA_HOST_DEVICE void write_row(From const* from, std::int32_t dim, To* out,
-                               mutable_scale_view const& scales, location to, std::int32_t head,
+TKA_HOST_DEVICE void write_row(token_heads<From> const& from, std::int32_t head, std::int32_t dim,
+                               To* out, mutable_scale_view const& scales, location to,
                                scale_rounding rounding, Crew const& crew, float* buffer) noexcept {
   if constexpr (sizeof(To) == 1) {
-    read_row(from, dim, buffer, crew);
-    write_scaled(buffer, dim, out, scales, to, head, rounding, crew);
+    read_row(from.of(head), dim, buffer, crew);
+    write_scaled(buffer, from, head, dim, out, scales, to, rounding, crew);
   } else {
     // Wide enough to need no scale: a token's own scales become 1, shared ones divide.
+    From const* const row = from.of(head);
     std::int32_t const block = scales.block != 0 ? scale_block : dim;
     for (std::int32_t d = crew.rank(); d < dim; d += Crew::size) {
-      float value = static_cast<float>(from[d]);
+      float value = static_cast<float>(row[d]);
       if (scales.data != nullptr) {
         float* const scale = scales.at(to.outer, head, to.token) + d / block * scales.block;
         if (scales.token == 0) {

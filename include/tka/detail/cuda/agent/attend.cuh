@@ -68,9 +68,10 @@ class attend_agent {
     return knows_scores ? least_stages : stages;
   }
 
-  /// Tiles that are located at a time: the one attended, those that copies reach, and the next. A
-  /// buffer may hold a whole tile of values, but at most half a tile of those that are widened.
-  static constexpr int located_tiles = sums_type::widens ? 3 : 4;
+  /// Tiles that are located at a time: the one attended, those that copies reach, and the next.
+  /// Copies are two buffers ahead. A buffer may hold a whole tile of values, but at most half a
+  /// tile of those that are widened, and keys take buffers of their own.
+  static constexpr int located_tiles = sums_type::widens || !knows_scores ? 3 : 4;
   /// Only scales need the place of a key beside its rows.
   static constexpr bool keeps_places =
       std::is_same_v<typename Problem::cache_layout, layout::scaled>;
@@ -88,9 +89,12 @@ class attend_agent {
     alignas(
         16) char q[knows_scores ? 16
                                 : most_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
-    alignas(16) char wide[sums_type::widens ? slice_size : 16];
+    /// Scores of a tile, until they are probabilities; then its values, widened.
+    union {
+      alignas(16) char wide[sums_type::widens ? slice_size : 16];
+      float score[knows_scores ? 1 : most_heads][tile_keys + 2];
+    };
     alignas(16) probabilities<C, scaled, most_heads> p;
-    float score[knows_scores ? 1 : most_heads][tile_keys + 2];
     located_tile located[located_tiles];
     softmax_sums sums[most_heads];
     float factor[most_heads];

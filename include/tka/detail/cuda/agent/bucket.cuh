@@ -44,7 +44,14 @@ class bucket_agent {
       auto const last = static_cast<std::int32_t>(std::int64_t{buckets} * (chunk + 1) / chunks);
       for (std::int32_t b = first + static_cast<std::int32_t>(threadIdx.x); b < last;
            b += block_threads) {
-        thin_out(own, range, b, buckets, keep);
+        // Few keys stay in registers.
+        if (keep <= 4) {
+          thin_out<4>(own, range, b, buckets, keep);
+        } else if (keep <= 16) {
+          thin_out<16>(own, range, b, buckets, keep);
+        } else {
+          thin_out<most_per_bucket>(own, range, b, buckets, keep);
+        }
       }
     }
   }
@@ -64,23 +71,30 @@ class bucket_agent {
     }
   }
 
+  template <int Most>
   __device__ static void thin_out(row<Problem> const& own, compact_range const& range,
                                   std::int32_t bucket, std::int32_t buckets,
                                   std::int32_t keep) noexcept {
-    ordered_key best[most_per_bucket] = {};  // falling
-    std::int32_t count = 0;
+    ordered_key best[Most];  // falling
+#pragma unroll
+    for (int i = 0; i < Most; ++i) best[i] = key_of_nothing;
     std::int64_t all = 0;
-    each_key(own, range, bucket, buckets, [&](ordered_key& key) {
+    each_key(own, range, bucket, buckets, [&](ordered_key key) {
       ++all;
-      if (count == keep && key <= best[count - 1]) return;
-      std::int32_t at = count < keep ? count++ : count - 1;
-      for (; at > 0 && best[at - 1] < key; --at) best[at] = best[at - 1];
-      best[at] = key;
+#pragma unroll
+      for (int i = 0; i < Most; ++i) {
+        ordered_key const less = smaller(best[i], key);
+        best[i] = larger(best[i], key);
+        key = less;
+      }
     });
     if (all <= keep) return;
-    ordered_key const limit = best[keep - 1];
+    ordered_key limit = key_of_nothing;
+#pragma unroll
+    for (int i = 0; i < Most; ++i) limit = i == keep - 1 ? best[i] : limit;
     std::int32_t ties = 0;
-    for (std::int32_t i = 0; i < keep; ++i) ties += best[i] == limit ? 1 : 0;
+#pragma unroll
+    for (int i = 0; i < Most; ++i) ties += i < keep && best[i] == limit ? 1 : 0;
     each_key(own, range, bucket, buckets, [&](ordered_key& key) {
       bool const stays = key > limit || (key == limit && ties-- > 0);
       if (!stays) key = key_of_nothing;

@@ -36,9 +36,9 @@ class finish_agent {
   }
 
   /// One block of a row's heads. A warp.
-  __device__ __noinline__ void finish(row<Problem> const& own, std::int32_t block) noexcept {
+  __device__ void finish(row<Problem> const& own, std::int32_t block) noexcept {
     if constexpr (Problem::selects) {
-      if (block == 0) write_list_end(own);
+      if (block == 0 && c_.lists) write_list_end(own);
     }
     if constexpr (Problem::attends) {
       head_range const heads = heads_of(c_, own.scope_head, block);
@@ -98,43 +98,47 @@ class finish_agent {
     float const scale = output_scale(all, head);
     location const at = own.query(c_);
     auto* const out = c_.a.o.at(at.outer, head, at.token);
-    constexpr int own_dims = 4;   // of a lane at a time
-    constexpr int own_parts = 4;  // divides 32
+    constexpr int own_parts = 8;  // divides 32
     std::int64_t const part_pitch =
         std::int64_t{heads_of_selection<Problem>(c_.p.shape)} * (v_dim + 4);
-    for (std::int32_t from = 0; from < v_dim; from += 32 * own_dims) {
-      float sum[own_dims] = {};
+    // A lane has four dimensions at a time.
+#pragma unroll 1
+    for (std::int32_t from = 0; from < v_dim; from += 128) {
+      std::int32_t const d = from + 4 * lane;
+      float4 sum{};
+#pragma unroll 1
       for (std::int32_t first = 0; first < parts; first += 32) {
         softmax_sums const own_part = sums_of(first + lane);
         // A part without keys has sum 0, and what stands in it does not matter.
         float const own_weight = own_part.empty() ? 0.0f : expf(own_part.max - all.max);
-        float const* part = own.part(c_.p, first, in_selection) + from + lane;
+        float const* part = own.part(c_.p, first, in_selection) + d;
         // Several parts at a time: their reads wait for memory together.
+#pragma unroll 1
         for (std::int32_t i = 0; i < smaller(32, parts - first); i += own_parts) {
           float weight[own_parts];
-          float x[own_parts][own_dims];
+          float4 x[own_parts];
 #pragma unroll
           for (int j = 0; j < own_parts; ++j) {
             weight[j] = __shfl_sync(0xffffffffu, own_weight, i + j);
-#pragma unroll
-            for (int n = 0; n < own_dims; ++n) {
-              bool const there = weight[j] != 0.0f && from + lane + 32 * n < v_dim;
-              x[j][n] = there ? part[32 * n] : 0.0f;
-            }
+            bool const there = weight[j] != 0.0f && d < v_dim;
+            x[j] = there ? *reinterpret_cast<float4 const*>(part) : float4{};
             part += part_pitch;
           }
 #pragma unroll
           for (int j = 0; j < own_parts; ++j) {
-#pragma unroll
-            for (int n = 0; n < own_dims; ++n) sum[n] = __fmaf_rn(weight[j], x[j][n], sum[n]);
+            sum.x = __fmaf_rn(weight[j], x[j].x, sum.x);
+            sum.y = __fmaf_rn(weight[j], x[j].y, sum.y);
+            sum.z = __fmaf_rn(weight[j], x[j].z, sum.z);
+            sum.w = __fmaf_rn(weight[j], x[j].w, sum.w);
           }
         }
       }
-      using output_type = typename Problem::precision::output_type;
-#pragma unroll
-      for (int n = 0; n < own_dims; ++n) {
-        std::int32_t const d = from + lane + 32 * n;
-        if (d < v_dim) out[d] = output_type(all.empty() ? 0.0f : sum[n] * scale);
+      if (d < v_dim) {
+        using output_type = typename Problem::precision::output_type;
+        out[d] = output_type(sum.x * scale);
+        out[d + 1] = output_type(sum.y * scale);
+        out[d + 2] = output_type(sum.z * scale);
+        out[d + 3] = output_type(sum.w * scale);
       }
     }
     write_metrics(own, at, head, in_selection, all);
@@ -154,10 +158,8 @@ class finish_agent {
   __device__ void write_metrics(row<Problem> const& own, location at, std::int32_t head,
                                 std::int32_t in_selection, softmax_sums const& all) const noexcept {
     bool const writes = threadIdx.x % 32 == 0;
-    if (writes) {
-      put(c_.a.lse, at, head, all.lse());
-      put(c_.a.entropy, at, head, all.entropy());
-    }
+    if (writes && c_.a.lse) put(c_.a.lse, at, head, all.lse());
+    if (writes && c_.a.entropy) put(c_.a.entropy, at, head, all.entropy());
     if constexpr (Problem::selects && Problem::by_query_key) {
       if (c_.p.options.metrics != metrics::visible) return;
       softmax_sums const seen = visible_sums(own, own.range(c_).range, in_selection);

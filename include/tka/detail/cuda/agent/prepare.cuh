@@ -28,34 +28,29 @@ struct prepare_agent {
   arguments<Problem> const& a;
   schedule_table table;
   std::int64_t pool_words;  ///< scratch for rows
-  std::int64_t long_from = 0;
+  std::int32_t scan_blocks;
 
   /// All threads of one block.
   __device__ void run() noexcept {
-    __shared__ unsigned long long rows;
-    if (threadIdx.x == 0) rows = 0;
-    __syncthreads();
     for (std::int32_t b = static_cast<std::int32_t>(threadIdx.x); b < table.batch;
          b += block_threads) {
-      sequence_entry const e = entry_of(b);
-      atomicAdd(&rows, static_cast<unsigned long long>(e.token_tiles * rows_of(e)));
-      table.entries[b] = e;
+      table.entries[b] = entry_of(b);
     }
+    __shared__ std::int64_t all[kinds];
+    __shared__ std::int64_t unit_words;
     __syncthreads();
-    // Where there are rows for all blocks, fewer of them are long.
-    bool const many = rows * geometry<Problem>{p}.units_of_tile() * 2 >=
-                      static_cast<unsigned long long>(p.schedule.workers);
-    long_from = many ? most_keys_of_a_block : least_keys_of_a_block;
     // A warp a kind: running sums over the sequences.
     int const kind = static_cast<int>(threadIdx.x / 32);
-    if (kind < kinds) scan(static_cast<count_of>(kind));
-    if (kind == kinds) find_largest();
+    if (kind < kinds) scan(static_cast<count_of>(kind), all[kind]);
+    if (kind == kinds) find_largest(unit_words);
     __syncthreads();
     if (kind < item_kinds) {
-      std::int64_t const span = pool_words - *table.unit_words;
-      std::int64_t const items =
-          items_before(table, static_cast<count_of>(kind), unit_from_word(table, span));
-      if (threadIdx.x % 32 == 0) table.first_wave[kind] = items;
+      std::int64_t const span = pool_words - unit_words;
+      std::int64_t items = all[kind];
+      if (all[static_cast<int>(count_of::words)] > span) {
+        items = items_before(table, static_cast<count_of>(kind), unit_from_word(table, span));
+      }
+      if (threadIdx.x % 32 == 0) table.totals->first_wave[kind] = items;
     }
   }
 
@@ -64,6 +59,65 @@ struct prepare_agent {
   [[nodiscard]] __device__ std::int64_t rows_of(sequence_entry const& e) const noexcept {
     return std::int64_t{e.tokens} * geometry<Problem>{p}.selections();
   }
+  /// Of one unit. Also where there is no key: who has the first one describes the unit's rows.
+  [[nodiscard]] __device__ static std::int64_t tiles_of(sequence_entry const& e) noexcept {
+    return larger(e.extent.tiles, 1);
+  }
+  [[nodiscard]] __device__ std::int64_t units_of(sequence_entry const& e) const noexcept {
+    return std::int64_t{e.token_tiles} * geometry<Problem>{p}.units_of_tile();
+  }
+
+  /// The sum of f(entry) over all sequences. A warp; all lanes get it.
+  template <class F>
+  [[nodiscard]] __device__ std::int64_t sum_of(F&& f) const noexcept {
+    std::int64_t sum = 0;
+    for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
+      sum += f(table.entries[b]);
+    }
+#pragma unroll 1
+    for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    return sum;
+  }
+
+  /// How units are cut to be scanned. To enter a unit is long, so each block gets a piece of one,
+  /// if then no block has more than an eighth above its share; else pieces are tiles, and each
+  /// block gets as many.
+  __device__ void cut_units() const noexcept {
+    auto const tiles = static_cast<float>(
+        sum_of([this](sequence_entry const& e) { return units_of(e) * tiles_of(e); }));
+    float const share = tiles / static_cast<float>(scan_blocks);
+    auto const pieces_of = [share](sequence_entry const& e) {
+      auto const n = static_cast<std::int64_t>(static_cast<float>(tiles_of(e)) / share);
+      return larger<std::int64_t>(smaller(n, tiles_of(e)), 1);
+    };
+    bool fair = true;
+    std::int64_t const pieces = sum_of([&](sequence_entry const& e) {
+      std::int64_t const n = pieces_of(e);
+      // Tiles times pieces are counted in 32 bits.
+      bool const own = static_cast<float>(ceil_div(tiles_of(e), n) - 1) <= 1.125f * share &&
+                       tiles_of(e) * n <= 0x7fffffff;
+      fair = fair && (own || units_of(e) == 0);
+      return units_of(e) * n;
+    });
+    bool const whole = __all_sync(0xffffffffu, fair) && pieces <= scan_blocks;
+    for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
+      sequence_entry& e = table.entries[b];
+      e.per_unit[static_cast<int>(count_of::pieces)] = whole ? pieces_of(e) : tiles_of(e);
+    }
+  }
+
+  /// Where there are rows for all blocks, fewer of them are long.
+  __device__ void find_long_rows() const noexcept {
+    std::int64_t const rows =
+        sum_of([this](sequence_entry const& e) { return units_of(e) * rows_of(e); });
+    bool const many = rows * 2 >= p.schedule.workers;
+    std::int64_t const from = many ? most_keys_of_a_block : least_keys_of_a_block;
+    for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
+      sequence_entry& e = table.entries[b];
+      e.per_unit[static_cast<int>(count_of::long_rows)] = e.extent.visible > from ? rows_of(e) : 0;
+    }
+  }
+
   [[nodiscard]] __device__ sequence_entry entry_of(std::int32_t b) const noexcept {
     geometry<Problem> const g{p};
     sequence_entry e{};
@@ -81,27 +135,23 @@ struct prepare_agent {
     };
     set(count_of::units, 1);
     set(count_of::words, rows * e.row.words);
-    set(count_of::tiles, e.extent.tiles);
     set(count_of::chunks, rows * e.extent.chunks);
     set(count_of::attends, rows * blocks * e.extent.parts);
     set(count_of::rows, rows * blocks);
     return e;
   }
 
-  __device__ void scan(count_of kind) const noexcept {
-    geometry<Problem> const g{p};
+  __device__ void scan(count_of kind, std::int64_t& all) const noexcept {
+    // Each lane comes back to sequences of its own.
+    if (kind == count_of::pieces) cut_units();
+    if (kind == count_of::long_rows) find_long_rows();
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int64_t before = 0;
     for (std::int32_t first = 0; first < table.batch; first += 32) {
       std::int32_t const b = first + lane;
       std::int64_t own = 0;
       if (b < table.batch) {
-        if (kind == count_of::long_rows) {
-          sequence_entry& e = table.entries[b];
-          e.per_unit[static_cast<int>(kind)] = e.extent.visible > long_from ? rows_of(e) : 0;
-        }
-        own = std::int64_t{table.entries[b].token_tiles} * g.units_of_tile() *
-              table.per_unit(kind, b);
+        own = units_of(table.entries[b]) * table.per_unit(kind, b);
       }
       std::int64_t sum = own;
 #pragma unroll
@@ -112,17 +162,22 @@ struct prepare_agent {
       if (b < table.batch) table.at(kind, b) = before + sum - own;
       before += __shfl_sync(0xffffffffu, sum, 31);
     }
-    if (lane == 0) table.at(kind, table.batch) = before;
+    if (lane == 0) table.at(kind, table.batch) = all = before;
+    if (lane == 0 && kind == count_of::words) table.totals->words = before;
   }
 
-  __device__ void find_largest() const noexcept {
+  __device__ void find_largest(std::int64_t& unit_words) const noexcept {
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int64_t most = 1;
     std::int64_t longest = 0;
+    std::int32_t least_parts = 0x7fffffff;
+    std::int32_t most_parts = 0;
     for (std::int32_t b = lane; b < table.batch; b += 32) {
       if (table.entries[b].token_tiles > 0) {
         most = larger(most, table.per_unit(count_of::words, b));
         longest = larger(longest, table.entries[b].extent.visible);
+        least_parts = smaller(least_parts, table.entries[b].extent.parts);
+        most_parts = larger(most_parts, table.entries[b].extent.parts);
       }
     }
 #pragma unroll
@@ -130,9 +185,12 @@ struct prepare_agent {
       most = larger(most, __shfl_xor_sync(0xffffffffu, most, step));
       longest = larger(longest, __shfl_xor_sync(0xffffffffu, longest, step));
     }
+    least_parts = __reduce_min_sync(0xffffffffu, least_parts);
+    most_parts = __reduce_max_sync(0xffffffffu, most_parts);
     if (lane == 0) {
-      *table.unit_words = most;
-      *table.longest = longest;
+      table.totals->unit_words = unit_words = most;
+      table.totals->longest = longest;
+      table.totals->parts = least_parts == most_parts ? most_parts : 0;
     }
   }
 };

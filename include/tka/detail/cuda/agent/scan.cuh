@@ -14,6 +14,7 @@
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/row_ring.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
@@ -56,6 +57,7 @@ class scan_agent {
   static constexpr int slab_dims = ring::row_bytes / static_cast<int>(sizeof(key_type));
   static constexpr int slab_tiles = slab_dims / 16;
   static constexpr unsigned all_lanes = 0xffffffffu;
+  static constexpr std::int64_t most_kept_bytes = 24 << 20;
   static_assert(warp_steps * Warps * step_keys == tile_keys);
   static_assert(Stages * step_keys <= 64, "flags of keys under way");
 
@@ -81,13 +83,20 @@ class scan_agent {
         keys_{c.a.k, 0, c.p.shape.qk_dim},
         row_bytes_(c.p.shape.qk_dim * static_cast<int>(sizeof(key_type))),
         slabs_((row_bytes_ + ring::row_bytes - 1) / ring::row_bytes),
-        lane_(static_cast<int>(threadIdx.x % 32)) {}
+        lane_(static_cast<int>(threadIdx.x % 32)),
+        policy_(policy_to_leave(passes_once(c))) {}
 
   __device__ void run() noexcept {
     unit_.each([this](std::int32_t from, std::int32_t to) { scan_unit(from, to); });
   }
 
  private:
+  /// Each key is read by one unit, and the L2 can keep all that the stages behind will read.
+  [[nodiscard]] __device__ static bool passes_once(context<Problem> const& c) noexcept {
+    return c.g.head_blocks == 1 && c.p.shape.q_len <= c.g.tokens &&
+           4 * c.table.totals->words <= most_kept_bytes;
+  }
+
   /// One slab of 16 keys.
   struct position {
     std::int32_t tile;
@@ -122,6 +131,8 @@ class scan_agent {
       pitch_ = keys_.at({l.outer, l.token + 1}) - keys_.at(l);
     }
     __syncthreads();
+    // The last warp has the fewest keys, if any.
+    if (from == 0 && threadIdx.x >= 32 * (Warps - 1)) unit_.describe_rows();
     stream(q, from, to);
   }
 
@@ -197,14 +208,14 @@ class scan_agent {
         for (int i = 0; i < ring::copies; ++i) {
           auto const row = reinterpret_cast<char const*>(
               __shfl_sync(all_lanes, reinterpret_cast<unsigned long long>(row_), ring::row(i)));
-          ring_.copy(i, row + offset, inside && row != nullptr);
+          ring_.copy(i, row + offset, inside && row != nullptr, policy_);
         }
       } else {
         std::int32_t const first = first_key(at) + ring::row(0);
         char const* from = first_key_ + first * pitch_ + offset;
 #pragma unroll
         for (int i = 0; i < ring::copies; ++i) {
-          ring_.copy(i, from, inside && first + i < unit_.end());
+          ring_.copy(i, from, inside && first + i < unit_.end(), policy_);
           from += pitch_;
         }
       }
@@ -321,6 +332,7 @@ class scan_agent {
   int const row_bytes_;
   int const slabs_;
   int const lane_;
+  l2_policy const policy_;
   std::uint32_t q_[slab_tiles][2];
   flags there_;
   // Of the unit under way:

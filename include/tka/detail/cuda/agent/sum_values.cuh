@@ -10,6 +10,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/unit.cuh>
@@ -69,18 +70,16 @@ class sum_values_agent {
   /// `ready()` is called once, before the first access to what earlier stages leave for rows.
   template <class Ready>
   __device__ void run(Ready&& ready) noexcept {
-    share const s = c_.shares[count_of::attends];
-    std::int64_t const all = s.end - s.begin;
-    auto const warp = static_cast<std::int64_t>(threadIdx.x / 32);
-    std::int64_t const begin = s.begin + all * warp / Warps;
-    std::int64_t const end = s.begin + all * (warp + 1) / Warps;
+    share const& all = c_.shares[count_of::attends];
+    std::int64_t const warps = std::int64_t{gridDim.x} * Warps;
+    std::int64_t const warp = std::int64_t{blockIdx.x} * Warps + threadIdx.x / 32;
+    std::int64_t const begin = all.all * warp / warps;
+    std::int64_t const end = all.all * (warp + 1) / warps;
     if (begin >= end) ready();
     for (std::int64_t n = begin; n < end;) {
-      item const at = c_.at(count_of::attends, n);
-      std::int32_t const parts = c_.table.entries[at.b].extent.parts;
-      auto const part = static_cast<std::int32_t>(at.rest % parts);
+      auto const [number, part, parts] = part_of(all.from + n);
       auto const count = static_cast<std::int32_t>(smaller<std::int64_t>(parts - part, end - n));
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / parts)};
+      row<Problem> const own = row_record<Problem>::of(c_, number).own;
       if (n == begin) ready();
       n += count;
       if (!own.exists) continue;
@@ -93,19 +92,39 @@ class sum_values_agent {
   }
 
  private:
+  struct part_place {
+    std::int64_t row;  ///< its number in the wave
+    std::int32_t part;
+    std::int32_t parts;  ///< of the row
+  };
+  [[nodiscard]] __device__ part_place part_of(std::int64_t n) const noexcept {
+    if (std::int64_t const parts = c_.table.totals->parts; parts > 0) {
+      std::int64_t const inside = n - c_.shares[count_of::attends].from;
+      std::int64_t const row = inside / parts;
+      return {row, static_cast<std::int32_t>(inside - row * parts),
+              static_cast<std::int32_t>(parts)};
+    }
+    item const at = find_item(c_.table, count_of::attends, n);
+    std::int32_t const parts = c_.table.entries[at.b].extent.parts;
+    std::int64_t const row = at.rest / parts;
+    return {c_.first_row(at.b, at.unit) + row, static_cast<std::int32_t>(at.rest - row * parts),
+            parts};
+  }
+
   /// Of a row's parts, how many are done, with `count` more. Who is told of all of them may read
   /// them.
   [[nodiscard]] __device__ std::int32_t count_parts(row<Problem> const& own,
                                                     std::int32_t count) const noexcept {
-    __threadfence();
     __syncwarp();
     std::uint32_t before = 0;
     if (lane_ == 0) {
-      before = atomicAdd(own.state() + parts_done, static_cast<std::uint32_t>(count));
+      asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;"
+                   : "=r"(before)
+                   : "l"(__cvta_generic_to_global(own.state() + parts_done)), "r"(count)
+                   : "memory");
     }
     before = __shfl_sync(0xffffffffu, before, 0);
     __syncwarp();
-    __threadfence();
     return static_cast<std::int32_t>(before) + count;
   }
 

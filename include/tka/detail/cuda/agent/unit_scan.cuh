@@ -10,6 +10,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
@@ -36,14 +37,50 @@ class unit_scan {
   /// use(first tile, last tile) for each unit of this block's share, entered.
   template <class Use>
   __device__ void each(Use&& use) noexcept {
-    share const s = c_.shares[count_of::tiles];
+    share const s = c_.shares[count_of::pieces];
     for (std::int64_t n = s.begin; n < s.end;) {
-      item const at = c_.at(count_of::tiles, n);
-      std::int64_t const left = c_.table.per_unit(count_of::tiles, at.b) - at.rest;
-      std::int64_t const count = smaller(left, s.end - n);
+      item const at = c_.at(count_of::pieces, n);
+      std::int64_t const pieces = c_.table.per_unit(count_of::pieces, at.b);
+      std::int64_t const count = smaller(pieces - at.rest, s.end - n);
       enter(at.b, at.unit);
-      use(static_cast<std::int32_t>(at.rest), static_cast<std::int32_t>(at.rest + count));
+      auto const from = static_cast<std::int32_t>(at.rest);
+      auto const to = static_cast<std::int32_t>(at.rest + count);
+      if (std::int32_t const tiles = larger(entry_->extent.tiles, 1); pieces == tiles) {
+        use(from, to);
+      } else {
+        auto const tile_of = [tiles, n = static_cast<std::uint32_t>(pieces)](std::int32_t piece) {
+          return static_cast<std::int32_t>(static_cast<std::uint32_t>(tiles * piece) / n);
+        };
+        use(tile_of(from), tile_of(to));
+      }
       n += count;
+    }
+  }
+
+  /// Leaves the records of the unit's rows, a lane a row. A warp of the block that has its first
+  /// tile.
+  __device__ void describe_rows() const noexcept {
+    std::int32_t const each = c_.g.selections();
+    std::int32_t const rows = entry_->tokens * each;
+    std::int32_t const first_head =
+        geometry<Problem>::heads_are_units ? place_.head_block * c_.g.head_block : 0;
+    std::uint32_t* const places = c_.places + c_.first_row(entry_->of.b, unit_);
+    bool const is_long = c_.table.per_unit(count_of::long_rows, entry_->of.b) > 0;
+    for (auto r = static_cast<std::int32_t>(threadIdx.x % 32); r < rows; r += 32) {
+      std::int32_t const token = r / each;
+      std::int32_t const head = first_head + r - token * each;
+      std::uint32_t* const memory = memory_.row[0] + r * entry_->row.words;
+      cuda::row<Problem> const own{
+          entry_,
+          memory,
+          place_.first_token + token,
+          place_.head,
+          geometry<Problem>::heads_are_units ? place_.head * c_.g.heads + head : place_.head,
+          token < place_.tokens && (!geometry<Problem>::heads_are_units || head < c_.g.heads)};
+      *reinterpret_cast<row_record<Problem>*>(memory + record) = {
+          own, own.scores(),
+          own.exists ? rules_of<Problem>(c_, own, {memory_.range[token]}) : row_rules{}, is_long};
+      places[r] = static_cast<std::uint32_t>((memory - c_.pool) / 32);
     }
   }
 
@@ -106,6 +143,7 @@ class unit_scan {
  private:
   __device__ void enter(std::int32_t b, std::int64_t unit) noexcept {
     entry_ = &c_.table.entries[b];
+    unit_ = unit;
     place_ = place_of<Problem>(c_, b, unit);
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     __syncthreads();  // the last unit is done with its memory
@@ -121,6 +159,7 @@ class unit_scan {
     seen_.main_begin = memory_.range[0].main_begin;
     all_from_ = 0;
     all_to_ = memory_.range[0].end;
+#pragma unroll 1
     for (std::int32_t i = 0; i < place_.tokens; ++i) {
       visible_range const& r = memory_.range[i];
       seen_.sinks_end = larger(seen_.sinks_end, r.sinks_end);
@@ -138,6 +177,7 @@ class unit_scan {
   std::int32_t const page_size_;
   // Of the unit under way:
   sequence_entry const* entry_ = nullptr;
+  std::int64_t unit_ = 0;
   unit_place place_{};
   visible_range seen_{};       ///< what any token of it sees
   std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token

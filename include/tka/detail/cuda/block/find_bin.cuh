@@ -41,10 +41,9 @@ struct digit_memory {
 /// The bin in which the keys that are wanted end; there are as many. `histogram` is in shared or
 /// global memory, at a multiple of 16 bytes. All threads of the block; all get the answer, and none
 /// before all have read the histogram.
-[[nodiscard]] __device__ __noinline__ inline digit_state find_bin(std::uint32_t const* histogram,
-                                                                  int digit,
-                                                                  digit_state const& known,
-                                                                  digit_memory& memory) noexcept {
+[[nodiscard]] __device__ __forceinline__ digit_state find_bin(std::uint32_t const* histogram,
+                                                              int digit, digit_state known,
+                                                              digit_memory& memory) noexcept {
   constexpr int most_own = most_bins / block_threads;
   static_assert(most_own % 4 == 0 && 1024 / block_threads == most_own / 2);
   // The first thread has the bins at the top.

@@ -26,40 +26,43 @@ struct team_memory {
 };
 static_assert(sizeof(team_memory) % 128 == 0);
 
-/// The blocks must all be resident. A block alone needs no memory and never waits.
-class team {
- public:
-  __device__ team() noexcept {}
-  __device__ team(int size, int rank, team_memory* memory) noexcept
-      : size_(size), rank_(rank), memory_(memory) {}
+/// A block's place in a team, in shared memory. The blocks of a team must all be resident; a block
+/// alone needs no memory and never waits.
+struct team {
+  std::int32_t size;
+  std::int32_t rank;
+  team_memory* memory;
+  std::uint32_t target;  ///< arrivals behind the next barrier
+  std::uint32_t turn;    ///< of the counts: which are written next, once a row, by all its blocks
 
-  [[nodiscard]] __device__ int size() const noexcept { return size_; }
-  [[nodiscard]] __device__ int rank() const noexcept { return rank_; }
-  [[nodiscard]] __device__ bool alone() const noexcept { return size_ == 1; }
-  [[nodiscard]] __device__ team_memory& memory() const noexcept { return *memory_; }
-  /// Which of the counts are written next: once a row, by all its blocks.
-  [[nodiscard]] __device__ int turn() noexcept { return turn_ ^= 1; }
+  [[nodiscard]] __device__ bool alone() const noexcept { return size == 1; }
 
   /// All threads of all its blocks; what they wrote before, all may read behind it.
   __device__ void wait() noexcept {
     __syncthreads();
-    target_ += static_cast<std::uint32_t>(size_);
     if (threadIdx.x == 0) {
-      __threadfence();
-      atomicAdd(&memory_->arrived, 1u);
-      while (*static_cast<std::uint32_t volatile*>(&memory_->arrived) < target_) {
+      target += static_cast<std::uint32_t>(size);
+      arrive(memory->arrived);
+      while (arrivals(memory->arrived) < target) {
       }
-      __threadfence();
     }
     __syncthreads();
   }
 
  private:
-  int size_ = 1;
-  int rank_ = 0;
-  team_memory* memory_ = nullptr;
-  std::uint32_t target_ = 0;
-  int turn_ = 0;
+  // Release and acquire: whole fences would take longer than all else here.
+  __device__ static void arrive(std::uint32_t& count) noexcept {
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(__cvta_generic_to_global(&count))
+                 : "memory");
+  }
+  [[nodiscard]] __device__ static std::uint32_t arrivals(std::uint32_t const& count) noexcept {
+    std::uint32_t n;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+                 : "=r"(n)
+                 : "l"(__cvta_generic_to_global(&count))
+                 : "memory");
+    return n;
+  }
 };
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

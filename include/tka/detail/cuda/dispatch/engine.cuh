@@ -66,10 +66,15 @@ class engine {
       };
       if (blocks() == 0) p.schedule.stages = least_stages;
       p.schedule.workers = blocks() * device.multiprocessors;
-      p.select_bytes =
-          smaller(device.shared_bytes_per_block,
-                  device.shared_bytes_per_multiprocessor / select_blocks - reserved_shared_bytes);
-      if (device.compute_capability < 80 || p.schedule.workers == 0) {
+      p.select_blocks = most_select_blocks + 1;
+      do {
+        --p.select_blocks;
+        p.select_bytes = smaller(
+            device.shared_bytes_per_block,
+            device.shared_bytes_per_multiprocessor / p.select_blocks - reserved_shared_bytes);
+      } while (p.select_bytes < least_select_bytes<Problem> && p.select_blocks > 1);
+      if (device.compute_capability < 80 || p.schedule.workers == 0 ||
+          p.select_bytes < least_select_bytes<Problem>) {
         p.status = status::unsupported_device;
         return p;
       }
@@ -126,15 +131,12 @@ class engine {
   /// As much as all rows could need at once, but at most the limit, and at least what the largest
   /// unit of one token needs twice.
   [[nodiscard]] static std::size_t scratch_bytes(plan const& p) noexcept {
-    geometry<Problem> const g{p};
-    std::int64_t const row = layout_of<Problem>(p, extent_of<Problem>(p, p.shape.kv_len)).words;
-    std::int64_t const smallest_unit = row * g.selections();
     double const all = most_words_of_rows<Problem>(p);
-    std::int64_t const before = words_before_rows<Problem>(p);
+    std::int64_t const before = scratch_layout_of<Problem>(p).rows;
     auto const limit =
         static_cast<double>(p.options.scratch_limit / 4) - static_cast<double>(before);
     auto words = static_cast<std::int64_t>(all < limit ? all : limit);
-    words = larger(words, 2 * smallest_unit + 32);
+    words = larger(words, 2 * words_of_smallest_unit<Problem>(p) + 32);
     return static_cast<std::size_t>(round_up((before + words) * 4, workspace_alignment));
   }
 };

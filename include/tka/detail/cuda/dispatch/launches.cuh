@@ -26,6 +26,15 @@
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
+/// What cudaFuncSetAttribute does; of all calls of the runtime here only that one clears an error
+/// that the host has pending.
+[[nodiscard]] inline bool set_most_shared(void const* function, int bytes, int device) noexcept {
+  cudaKernel_t kernel{};
+  return cudaGetKernel(&kernel, function) == cudaSuccess &&
+         cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes,
+                                         device) == cudaSuccess;
+}
+
 template <class Problem>
 class launches {
  public:
@@ -33,9 +42,14 @@ class launches {
            cudaStream_t stream) noexcept
       : l_{p,
            a,
+           geometry<Problem>{p},
+           scratch_layout_of<Problem>(p),
            static_cast<std::uint32_t*>(w.scratch),
            static_cast<std::int64_t>(p.scratch_bytes / 4),
            p.schedule.stages,
+           blocks_of(p, resident_scan_blocks(p)),
+           blocks_of(p, p.select_blocks),
+           a.positions || a.scores || a.count || a.threshold_score || a.threshold_position,
            0},
         stream_(stream) {}
 
@@ -59,44 +73,65 @@ class launches {
  private:
   enum class grid { independent, cooperative };
 
-  static constexpr bool has_stages =
-      Problem::selects && !std::is_same_v<typename Problem::selector, bucketed>;
+  static constexpr bool has_stages = Problem::selects;
+  static constexpr bool has_buckets = std::is_same_v<typename Problem::selector, bucketed>;
 
   /// Blocks of a stage; those of `attention_kernel` fill the device two a multiprocessor.
-  [[nodiscard]] int blocks(int resident) const noexcept {
-    return larger(1, l_.p.schedule.workers * resident / blocks_per_multiprocessor);
+  [[nodiscard]] static int blocks_of(plan const& p, int resident) noexcept {
+    return larger(1, p.schedule.workers * resident / blocks_per_multiprocessor);
   }
+  [[nodiscard]] int blocks(int resident) const noexcept { return blocks_of(l_.p, resident); }
 
   /// Whatever the lengths are, scratch holds all rows at once.
   [[nodiscard]] bool one_wave() const noexcept {
-    std::int64_t const words = l_.scratch_words - words_before_rows<Problem>(l_.p);
-    return most_words_of_rows<Problem>(l_.p) <= static_cast<double>(words);
+    return most_words_of_rows<Problem>(l_.p) <=
+           static_cast<double>(l_.scratch_words - l_.layout.rows);
+  }
+
+  /// The first stage has a kernel for many rows and one for few, if its warps cannot work alone.
+  enum class scoring { by_warps, few, many };
+  [[nodiscard]] static scoring scoring_of(plan const& p) noexcept {
+    if constexpr (scans<Problem>) return may_scan<Problem>(p) ? scoring::by_warps : scoring::many;
+    return geometry<Problem>{p}.rows(p.shape.q_len) <= few_rows ? scoring::few : scoring::many;
+  }
+  [[nodiscard]] static int resident_scan_blocks(plan const& p) noexcept {
+    switch (scoring_of(p)) {
+      case scoring::by_warps: return warps_blocks;
+      case scoring::few: return score_blocks<few_rows>;
+      case scoring::many: break;
+    }
+    return score_blocks<most_rows>;
   }
 
   [[nodiscard]] bool score() noexcept {
     plan const& p = l_.p;
     int const stages = Problem::by_given ? 0 : l_.stages;
+    scoring const way = scoring_of(p);
     if constexpr (scans<Problem>) {
-      if (may_scan<Problem>(p)) {
+      if (way == scoring::by_warps) {
         return launch(scan_kernel<Problem>, shares_bytes + scan<Problem>::bytes(p.shape.qk_dim),
-                      blocks(warps_blocks), grid::independent, warps_threads);
+                      l_.scan_blocks, grid::independent, warps_threads);
       }
-    } else if (geometry<Problem>{p}.rows(p.shape.q_len) <= few_rows) {
+    } else if (way == scoring::few) {
       return launch(score_kernel<Problem, few_rows>,
-                    shares_bytes + score_memory<few_rows>::bytes(stages),
-                    blocks(score_blocks<few_rows>), grid::independent);
+                    shares_bytes + score_memory<few_rows>::bytes(stages), l_.scan_blocks,
+                    grid::independent);
     }
     return launch(score_kernel<Problem, most_rows>,
-                  shares_bytes + score_memory<most_rows>::bytes(stages),
-                  blocks(score_blocks<most_rows>), grid::independent);
+                  shares_bytes + score_memory<most_rows>::bytes(stages), l_.scan_blocks,
+                  grid::independent);
   }
 
   [[nodiscard]] bool run_stages() noexcept {
     plan const& p = l_.p;
     bool done = launch(prepare_kernel<Problem>, 0, 1, grid::independent);
     done = done && score();
-    done = done &&
-           launch(select_kernel<Problem>, p.select_bytes, blocks(select_blocks), grid::cooperative);
+    if constexpr (has_buckets) {
+      done = done &&
+             launch(bucket_kernel<Problem>, shares_bytes, blocks(bucket_blocks), grid::independent);
+    }
+    done =
+        done && launch(select_kernel<Problem>, p.select_bytes, l_.select_blocks, grid::cooperative);
     if constexpr (sums_values_alone<Problem>) {
       // It also finishes rows.
       return done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,
@@ -141,14 +176,19 @@ class launches {
     return cudaLaunchKernelExC(&config, function, arguments) == cudaSuccess;
   }
 
-  /// More than 48 KB must be asked for, once a kernel and device. Asking clears an error that the
-  /// host has pending (the only call here that does), so it is not done again.
+  /// More than 48 KB must be asked for, once a kernel and device. Asked is for all that a block can
+  /// have, whatever this plan needs: a thread that runs another plan sets the same value, and can't
+  /// lower what this launch relies on.
   [[nodiscard]] static bool allow_shared(void const* function, cudaFuncAttributes const& now,
                                          int bytes) noexcept {
     constexpr int without_asking = 48 * 1024;
     if (bytes <= without_asking || now.maxDynamicSharedSizeBytes >= bytes) return true;
-    return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) ==
-           cudaSuccess;
+    int device = 0;
+    int most = 0;
+    return cudaGetDevice(&device) == cudaSuccess &&
+           cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) ==
+               cudaSuccess &&
+           set_most_shared(function, most - static_cast<int>(now.sharedSizeBytes), device);
   }
 
   launch_arguments<Problem> l_;

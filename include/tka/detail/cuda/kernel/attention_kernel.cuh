@@ -35,9 +35,14 @@ template <class Problem>
 struct launch_arguments {
   plan p;
   arguments<Problem> a;
+  geometry<Problem> g;  ///< here and below: what the host knows, kernels need not compute
+  scratch_layout layout;
   std::uint32_t* scratch;
   std::int64_t scratch_words;
   std::int32_t stages;
+  std::int32_t scan_blocks;
+  std::int32_t select_blocks;
+  bool lists;
   std::int32_t first_wave;  ///< of `attention_kernel`; those before it are done
 };
 
@@ -45,19 +50,20 @@ struct launch_arguments {
 template <class Problem>
 [[nodiscard]] __device__ context<Problem> context_of(launch_arguments<Problem> const& l,
                                                      wave_shares const& shares) noexcept {
-  std::int32_t const batch = l.p.shape.batch;
   return {l.p,
           l.a,
-          geometry<Problem>{l.p},
-          schedule_table{l.scratch, batch},
-          reinterpret_cast<team_memory*>(l.scratch + schedule_table::words(batch)),
-          l.scratch + words_before_rows<Problem>(l.p),
+          l.g,
+          schedule_table{l.scratch, l.p.shape.batch},
+          reinterpret_cast<team_memory*>(l.scratch + l.layout.teams),
+          l.scratch + l.layout.places,
+          l.scratch + l.layout.rows,
           shares,
+          l.lists,
           {}};
 }
 template <class Problem>
 [[nodiscard]] __device__ std::int64_t pool_words(launch_arguments<Problem> const& l) noexcept {
-  return l.scratch_words - words_before_rows<Problem>(l.p);
+  return (l.scratch_words - l.layout.rows) / 32 * 32;  // places are counted in lines
 }
 
 inline constexpr int shares_bytes = (static_cast<int>(sizeof(wave_shares)) + 127) / 128 * 128;
@@ -84,10 +90,17 @@ template <class Problem>
   return most;
 }
 
+/// Teams for the wave's long rows among `blocks` that will select. All blocks of the grid.
+template <class Problem>
+__device__ void cut_teams(context<Problem> const& c, int blocks) noexcept {
+  if (c.shares[count_of::long_rows].all > 0 && blockIdx.x + 1 == gridDim.x && threadIdx.x == 0) {
+    c.table.totals->cut = select_agent<Problem>::cut(c, static_cast<std::uint32_t>(blocks));
+  }
+}
+
 /// Teams begin with nothing counted. All blocks of the grid, before rows are selected.
 template <class Problem>
 __device__ void clear_teams(context<Problem> const& c) noexcept {
-  if (c.shares[count_of::long_rows].all == 0) return;
   std::int64_t const words = most_teams<Problem>(c.p) * std::int64_t{sizeof(team_memory) / 4};
   auto* const memory = reinterpret_cast<uint4*>(c.teams);
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < words / 4;
@@ -100,7 +113,8 @@ __device__ void clear_teams(context<Problem> const& c) noexcept {
 template <class Problem, class Barrier>
 __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
                             Barrier const& barrier) noexcept {
-  clear_teams(c);
+  cut_teams(c, static_cast<int>(gridDim.x));
+  if (c.shares[count_of::long_rows].all > 0) clear_teams(c);
   score_agent<Problem, most_rows>{c, shared, Problem::by_given ? 0 : stages}.run();
   barrier();
   if constexpr (Problem::by_query_key && Problem::per_kv_group) {
@@ -116,7 +130,7 @@ __device__ void select_wave(context<Problem> const& c, char* shared, int stages,
     bucket_agent<Problem>{c}.run();
     barrier();
   }
-  select_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run([] {});
+  select_agent<Problem>{c, shared, shared_bytes<Problem>(stages)}.run();
   barrier();
 }
 
@@ -132,12 +146,14 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
   follow_earlier_kernels();
   context<Problem> c = context_of(l, shares);
   if (l.first_wave == 0) {
-    if (blockIdx.x == 0) prepare_agent<Problem>{l.p, l.a, c.table, pool_words(l)}.run();
+    if (blockIdx.x == 0)
+      prepare_agent<Problem>{l.p, l.a, c.table, pool_words(l), static_cast<std::int32_t>(gridDim.x)}
+          .run();
     barrier();
   }
   std::int64_t const all = c.table.at(count_of::words, c.table.batch);
   // A wave takes the units that begin in its span; the last of them may reach beyond.
-  std::int64_t const span = pool_words(l) - *c.table.unit_words;
+  std::int64_t const span = pool_words(l) - c.table.totals->unit_words;
   for (std::int64_t word = l.first_wave * span; word < all; word += span) {
     c.now = {unit_from_word(c.table, word), unit_from_word(c.table, word + span), word};
     shares.find(c.table, c.now);

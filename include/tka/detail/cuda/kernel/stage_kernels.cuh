@@ -9,6 +9,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/agent/attend.cuh>
+#include <tka/detail/cuda/agent/bucket.cuh>
 #include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/agent/prepare.cuh>
 #include <tka/detail/cuda/agent/scan.cuh>
@@ -25,7 +26,8 @@ namespace tka::inline TKA_ABI::detail::cuda {
 /// Blocks that a multiprocessor holds at once, by stage.
 template <int Rows>
 inline constexpr int score_blocks = Rows == few_rows ? 3 : 2;
-inline constexpr int select_blocks = 4;
+inline constexpr int bucket_blocks = 2;
+inline constexpr int most_select_blocks = 4;
 inline constexpr int finish_blocks = 4;
 
 /// Blocks whose warps have little in common: small, so that they also fit where a multiprocessor
@@ -43,8 +45,12 @@ __global__ void __launch_bounds__(block_threads, 1)
     prepare_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   follow_earlier_kernels();
   schedule_table const table{l.scratch, l.p.shape.batch};
-  prepare_agent<Problem>{l.p, l.a, table, pool_words(l)}.run();
+  prepare_agent<Problem>{l.p, l.a, table, pool_words(l), l.scan_blocks}.run();
 }
+
+/// Shared memory without which rows are not selected.
+template <class Problem>
+inline constexpr int least_select_bytes = shares_bytes + select_agent<Problem>::least_bytes;
 
 /// What every stage begins with: its shares, and the shared memory behind them.
 struct stage_memory {
@@ -59,11 +65,13 @@ template <class Problem>
 __global__ void __launch_bounds__(warps_threads, warps_blocks)
     scan_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
-  follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first<count_of::tiles>(c.table);
+  // `prepare_kernel` does not touch them, and no kernel before it runs any more.
   clear_teams(c);
+  follow_earlier_kernels();
+  memory.shares.find_first<count_of::pieces>(c.table);
+  cut_teams(c, l.select_blocks);
   scan<Problem>{c, memory.rest}.run();
 }
 
@@ -71,25 +79,37 @@ template <class Problem, int Rows>
 __global__ void __launch_bounds__(block_threads, score_blocks<Rows>)
     score_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
+  stage_memory const memory{shared};
+  context<Problem> const c = context_of(l, memory.shares);
+  // `prepare_kernel` does not touch them, and no kernel before it runs any more.
+  clear_teams(c);
+  follow_earlier_kernels();
+  memory.shares.find_first<count_of::pieces>(c.table);
+  cut_teams(c, l.select_blocks);
+  score_agent<Problem, Rows>{c, memory.rest, Problem::by_given ? 0 : l.stages}.run();
+}
+
+template <class Problem>
+__global__ void __launch_bounds__(block_threads, bucket_blocks)
+    bucket_kernel(__grid_constant__ launch_arguments<Problem> const l) {
+  extern __shared__ __align__(128) char shared[];
   follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first<count_of::tiles>(c.table);
-  clear_teams(c);
-  score_agent<Problem, Rows>{c, memory.rest, Problem::by_given ? 0 : l.stages}.run();
+  memory.shares.find_first<count_of::chunks>(c.table);
+  bucket_agent<Problem>{c}.run();
 }
 
 /// Cooperative: blocks of a team wait for one another.
 template <class Problem>
-__global__ void __launch_bounds__(block_threads, select_blocks)
+__global__ void __launch_bounds__(block_threads, most_select_blocks)
     select_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
-  look_ahead();
+  follow_earlier_kernels();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first<>(c.table);
-  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run(
-      [] { follow_earlier_kernels(); });
+  memory.shares.find_totals(c.table);
+  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run();
 }
 
 template <class Problem>
@@ -111,7 +131,7 @@ __global__ void __launch_bounds__(warps_threads, warps_blocks)
   look_ahead();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
-  memory.shares.find_first<count_of::attends>(c.table);
+  memory.shares.find_totals(c.table);
   sum_values<Problem>{c, memory.rest}.run([] { follow_earlier_kernels(); });
 }
 

@@ -19,6 +19,25 @@ __device__ inline void copy_16_async(std::uint32_t to, void const* from, bool th
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
                : "memory");
 }
+/// How long lines that are read stay in the L2, for copies that are told so.
+using l2_policy = std::uint64_t;
+/// As others, or (`first`) not longer than they must: they leave before all others.
+[[nodiscard]] __device__ inline l2_policy policy_to_leave(bool first) noexcept {
+  l2_policy p;
+  if (first) {
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(p));
+  } else {
+    asm("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(p));
+  }
+  return p;
+}
+__device__ inline void copy_16_async(std::uint32_t to, void const* from, bool there,
+                                     l2_policy policy) noexcept {
+  int const bytes = there ? 16 : 0;
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;" ::"r"(to),
+               "l"(from), "r"(bytes), "l"(policy)
+               : "memory");
+}
 __device__ inline void copy_16_async(void* to, void const* from, bool there) noexcept {
   copy_16_async(shared_address(to), from, there);
 }

@@ -52,11 +52,12 @@ class row_ring {
   }
 
   /// Copy `i` of this lane; where `there` is false it brings zeros.
-  __device__ void copy(int i, char const* from, bool there) noexcept {
+  template <class... Policy>
+  __device__ void copy(int i, char const* from, bool there, Policy... policy) noexcept {
     // Row i of eight is rotated by i.
     auto const n = static_cast<std::uint32_t>(i);
     copy_16_async(((first_ + cursor_ + lane_at_) ^ (n * 16)) + n * 128, there ? from : nullptr,
-                  there);
+                  there, policy...);
   }
   /// Ends a stage; also where nothing was copied, so that groups keep their count.
   __device__ void commit() noexcept {

@@ -28,6 +28,24 @@ namespace tka::inline TKA_ABI::detail::cuda {
   return v;
 }
 
+[[nodiscard]] __device__ inline std::int32_t load_shared(std::uint32_t address) noexcept {
+  std::int32_t v;
+  asm volatile("ld.shared.s32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
+  return v;
+}
+[[nodiscard]] __device__ inline std::int32_t load_shared_16(std::uint32_t address) noexcept {
+  std::int32_t v;
+  asm volatile("ld.shared.u16 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
+  return v;
+}
+__device__ inline void store_shared(std::uint32_t address, std::int32_t v) noexcept {
+  asm volatile("st.shared.s32 [%0], %1;" ::"r"(address), "r"(v) : "memory");
+}
+__device__ inline void store_shared_16(std::uint32_t address, std::int32_t v) noexcept {
+  asm volatile("st.shared.u16 [%0], %1;" ::"r"(address), "h"(static_cast<std::int16_t>(v))
+               : "memory");
+}
+
 /// ++*address, atomically.
 __device__ inline void count_shared(std::uint32_t address) noexcept {
   asm volatile("red.shared.add.u32 [%0], 1;" ::"r"(address) : "memory");
