@@ -87,7 +87,8 @@ template <class Visibility>
   std::int64_t const head = clamp(o.sinks < tail ? o.sinks : tail, 0, keep - recent);
 
   auto const narrow = [](std::int64_t n) { return static_cast<std::int32_t>(n); };
-  visible_range r{narrow(sinks), narrow(begin), narrow(end), narrow(head), narrow(tail), narrow(keep)};
+  visible_range r{narrow(sinks), narrow(begin), narrow(end),
+                  narrow(head),  narrow(tail),  narrow(keep)};
   if (o.shard.count != 1) {
     r.sinks_end = narrow(local_below(o.shard, sinks));
     r.main_begin = narrow(local_below(o.shard, begin));
