@@ -2,15 +2,17 @@
 # SPDX-FileCopyrightText: 2026 The tka authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""run_gpu_tests.py FOLDER [--log FILE] [--no-sanitizer] [--only NAME]...
+"""run_gpu_tests.py FOLDER [--log FILE] [--no-sanitizer] [--only NAME]... [--jobs N]
 
 Runs every GPU test and CUDA example of FOLDER (build/cuda/cuda_tests: programs built before, perhaps
-elsewhere), then a small suite under the four tools of compute-sanitizer, and writes a log. A skipped test is a failure.
+elsewhere) and a small suite under the four tools of compute-sanitizer, N of them at a time on the one GPU, and
+writes a log. A skipped test is a failure.
 
 FOLDER/SOURCE_HASH, written when the programs were built, says of which sources they are; the log is
 kept as tests/gpu_results/<device>.json, where .ci/check_gpu_log.py compares that hash with the tree."""
 
 import argparse
+import concurrent.futures
 import datetime
 import hashlib
 import json
@@ -25,15 +27,15 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[2]
 SECONDS_PER_TEST = 300
 
-# Small, tie-heavy and through every kind of call; racecheck is the slowest of the tools.
+# Small, tie-heavy and through every kind of call.
 SANITIZED = {
+    "racecheck": [("attend_pairwise_cuda_test", "*several*"), ("cuda_sanitizer_test", "*")],
     "memcheck": [
         ("attend_pairwise_cuda_test", "*several*,*decode*"),
         ("errors_data_error_cuda_test", "*"),
         ("errors_given_positions_cuda_test", "*"),
         ("select_order_cuda_test", "*equal scores*,*NaN ranks*,*around tiles*"),
     ],
-    "racecheck": [("attend_pairwise_cuda_test", "*several*"), ("cuda_sanitizer_test", "*")],
     "initcheck": [("attend_pairwise_cuda_test", "*several*"), ("cuda_sanitizer_test", "*")],
     "synccheck": [("attend_pairwise_cuda_test", "*several*"), ("cuda_sanitizer_test", "*")],
 }
@@ -59,7 +61,31 @@ def run(command, environment):
         status, text = done.returncode, done.stdout
     except subprocess.TimeoutExpired as e:
         status, text = 124, (e.stdout or b"").decode(errors="replace") if isinstance(e.stdout, bytes) else e.stdout or ""
+    except OSError as e:
+        status, text = 1, str(e)
     return status, text, round(time.time() - start, 1)
+
+
+REQUIRED = {"TKA_REQUIRE_GPU": "1"}
+# Only memcheck needs buffers without room between them.
+SMALL = {**REQUIRED, "TKA_TEST_FAST": "1", "TKA_TEST_NO_CANARIES": "1"}
+
+
+def run_test(program):
+    status, text, seconds = run([str(program)], REQUIRED)
+    word = report(program.name, status, text, seconds)
+    total, _, failed, skipped = cases_of(text)
+    return {"program": program.name, "result": word, "cases": total, "failed": failed, "skipped": skipped,
+            "seconds": seconds, "sha256": hashlib.sha256(program.read_bytes()).hexdigest()}
+
+
+def run_sanitized(tool, kind, program, cases):
+    command = [tool, "--tool", kind, "--error-exitcode", "9", str(program), f"--test-case={cases}"]
+    status, text, seconds = run(command, SMALL)
+    clean = status == 0 and "ERROR SUMMARY: 0 errors" in text or "RACECHECK SUMMARY: 0 hazards" in text
+    status = status if clean or status != 0 else 9
+    word = report(f"{kind}: {program.name} {cases}", status, text, seconds)
+    return {"tool": kind, "program": program.name, "cases": cases, "result": word, "seconds": seconds}
 
 
 def cases_of(text):
@@ -81,6 +107,7 @@ def main():
     parser.add_argument("--log", type=pathlib.Path)
     parser.add_argument("--no-sanitizer", action="store_true")
     parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--jobs", type=int, default=min(6, os.cpu_count() or 1))
     arguments = parser.parse_args()
 
     programs = sorted(p for p in arguments.folder.iterdir()
@@ -101,30 +128,16 @@ def main():
         "tests": [],
         "sanitizer": [],
     }
-    required = {"TKA_REQUIRE_GPU": "1"}
-    for program in programs:
-        status, text, seconds = run([str(program)], required)
-        word = report(program.name, status, text, seconds)
-        total, passed, failed, skipped = cases_of(text)
-        log["tests"].append({"program": program.name, "result": word, "cases": total, "failed": failed,
-                             "skipped": skipped, "seconds": seconds,
-                             "sha256": hashlib.sha256(program.read_bytes()).hexdigest()})
-
     tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
-    small = {**required, "TKA_TEST_FAST": "1", "TKA_TEST_NO_CANARIES": "1"}
-    for kind, suite in ({} if arguments.no_sanitizer else SANITIZED).items():
-        for program, cases in suite:
-            path = arguments.folder / program
-            if arguments.only and program not in arguments.only:
-                continue
-            command = [tool, "--tool", kind, "--error-exitcode", "9", str(path), f"--test-case={cases}"]
-            # Only memcheck needs buffers without room between them.
-            status, text, seconds = run(command, small) if path.is_file() else (1, f"no {path}", 0.0)
-            clean = status == 0 and "ERROR SUMMARY: 0 errors" in text or "RACECHECK SUMMARY: 0 hazards" in text
-            status = status if clean or status != 0 else 9
-            word = report(f"{kind}: {program} {cases}", status, text, seconds)
-            log["sanitizer"].append({"tool": kind, "program": program, "cases": cases, "result": word,
-                                     "seconds": seconds})
+    suite = [] if arguments.no_sanitizer else [
+        (tool, kind, arguments.folder / program, cases) for kind, runs in SANITIZED.items() for program, cases in runs
+        if not arguments.only or program in arguments.only]
+    # The sanitizer's runs are the longest and begin first.
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        sanitized = [pool.submit(run_sanitized, *item) for item in suite]
+        tests = [pool.submit(run_test, program) for program in programs]
+        log["sanitizer"] = [job.result() for job in sanitized]
+        log["tests"] = [job.result() for job in tests]
 
     log["counts"] = {
         "programs": len(log["tests"]),
