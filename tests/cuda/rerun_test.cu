@@ -135,6 +135,32 @@ TEST_CASE(
   }
 }
 
+template <class Selection, class Precision>
+void small_blocks(oracle::problem const& p) {
+  arranged<Precision, tka::form<>> const a(p, {});
+  auto const options = options_of(p.rules);
+  settings small = with_metrics;
+  small.small_blocks = true;
+  prepared<Selection, Precision> here(a, options, with_metrics);
+  prepared<Selection, Precision> there(a, options, small);
+  CHECK(there.plan().select_bytes < here.plan().select_bytes);
+  CHECK(there.enqueue() == tka::status::ok);
+  CHECK(difference(run<Selection, Precision>(p), there.collect()) == "");
+}
+
+TEST_CASE("[tka.invariant] a plan for a device whose blocks have 99 KB of shared memory") {
+  random_source random("small blocks");
+  INFO(random);
+  for (int const tokens : {1, 9}) {
+    CAPTURE(tokens);
+    auto const p = make_problem(rules(), {{tokens, longest()}, {tokens, 700}, {tokens, 3}},
+                                contents::normal, random);
+    small_blocks<tka::exact_radix, tka::bf16>(p);
+    small_blocks<tka::exact_radix, tka::fp32>(p);
+    small_blocks<tka::bucketed, tka::bf16>(p);
+  }
+}
+
 TEST_CASE("[tka.scratch_limit] [tka.approximate] buckets in several waves") {
   random_source random("buckets in waves");
   INFO(random);

@@ -173,7 +173,7 @@ TEST_CASE("[tka.order] the set is that of buckets by position mod b, for any sco
     auto const n = static_cast<std::int32_t>(random.between(1, 600));
     auto const k = static_cast<std::int32_t>(random.between(0, n + 5));
     auto const buckets = static_cast<std::int32_t>(random.between(1, round % 3 == 0 ? 900 : 60));
-    auto const per_bucket = static_cast<std::int32_t>(random.between(1, 9));
+    auto const per_bucket = static_cast<std::int32_t>(random.between(1, round % 4 == 0 ? 64 : 9));
     std::vector<std::vector<float>> scores;
     for (int r = 0; r < 3; ++r) {
       scores.push_back(round % 2 == 0 ? hostile_row(n, random) : permutation(n, random));
@@ -189,6 +189,24 @@ TEST_CASE("[tka.order] the set is that of buckets by position mod b, for any sco
       CHECK(whole[r] == recall_test::bucketed(scores[r], k, buckets, per_bucket));
       CHECK(split[r] == whole[r]);
     }
+  }
+}
+
+TEST_CASE("[tka.order] the set is that of buckets by position mod b, for long rows") {
+  support::random_source random("long sets");
+  INFO(random);
+  for (int round = 0; round < (support::fast() ? 4 : 24); ++round) {
+    auto const n = static_cast<std::int32_t>(random.between(4000, support::fast() ? 9000 : 60000));
+    auto const k = static_cast<std::int32_t>(random.between(1, 3000));
+    auto const buckets = static_cast<std::int32_t>(random.between(1, 2500));
+    auto const per_bucket = static_cast<std::int32_t>(random.between(1, 1 << (1 + round % 6)));
+    std::vector<float> const row = round % 2 == 0 ? hostile_row(n, random) : permutation(n, random);
+    CAPTURE(n);
+    CAPTURE(k);
+    CAPTURE(buckets);
+    CAPTURE(per_bucket);
+    CHECK(selected({row}, with(k, buckets, per_bucket))[0] ==
+          recall_test::bucketed(row, k, buckets, per_bucket));
   }
 }
 

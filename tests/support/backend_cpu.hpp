@@ -25,7 +25,7 @@ inline constexpr bool on_cuda = false;
 template <class Precision>
 using weight_type = float;
 
-inline tka::cpu::device device_of(int threads = 1) { return {threads}; }
+inline tka::cpu::device device_of(int threads = 1, bool = false) { return {threads}; }
 
 /// Runs `call` with scratch of exactly the planned size, full of `poison`; `stray` is set where a
 /// byte behind it was written.

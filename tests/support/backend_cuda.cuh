@@ -18,6 +18,7 @@
 #include <support/buffers.hpp>
 #include <support/device_mirror.cuh>
 
+#include <algorithm>
 #include <stdexcept>
 #include <type_traits>
 
@@ -31,9 +32,15 @@ inline constexpr bool on_cuda = true;
 template <class Precision>
 using weight_type = typename Precision::query_type;
 
-inline tka::cuda::device device_of(int = 1) {
+/// The current device, or one like it with the shared memory of compute capability 8.6.
+inline tka::cuda::device device_of(int = 1, bool small_blocks = false) {
   static tka::cuda::device const device = tka::cuda::query();
-  return device;
+  tka::cuda::device d = device;
+  if (small_blocks) {
+    d.shared_bytes_per_block = std::min(d.shared_bytes_per_block, 99 * 1024);
+    d.shared_bytes_per_multiprocessor = std::min(d.shared_bytes_per_multiprocessor, 100 * 1024);
+  }
+  return d;
 }
 
 template <class Selection, class Precision, class Form>

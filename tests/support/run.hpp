@@ -149,7 +149,7 @@ void gather_attention(outputs<Precision>& from, places const& at, bool visible, 
 template <class Call>
 tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settings const& how) {
   if (how.scratch_limit > 0) o.scratch_limit = how.scratch_limit;
-  tka::plan p = call.plan(s, o, device_of(how.threads));
+  tka::plan p = call.plan(s, o, device_of(how.threads, how.small_blocks));
   if (how.schedule) p = call.reschedule(p, *how.schedule);
   return p;
 }

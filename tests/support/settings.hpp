@@ -22,7 +22,8 @@ struct settings {
   unsigned char scratch = nan_poison;  ///< what scratch holds before the call
   tka::metrics metrics = tka::metrics::selected;
   std::int64_t scratch_limit = 0;  ///< told to a plan of CUDA; 0: the default
-  bool lists = true;               ///< positions, scores, thresholds are asked for
+  bool small_blocks = false;  ///< a plan of CUDA is for a device whose blocks have 99 KB at most
+  bool lists = true;          ///< positions, scores, thresholds are asked for
 };
 
 }  // namespace support

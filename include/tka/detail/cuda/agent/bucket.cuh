@@ -9,6 +9,8 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
+#include <tka/detail/cuda/row_rules.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
@@ -21,6 +23,7 @@ namespace tka::inline TKA_ABI::detail::cuda {
 /// Most keys that a bucket keeps.
 inline constexpr int most_per_bucket = 64;
 
+/// A thread has a bucket: neighbours in the row are neighbours in the block.
 template <class Problem>
 class bucket_agent {
  public:
@@ -28,76 +31,135 @@ class bucket_agent {
 
   __device__ void run() noexcept {
     share const s = c_.shares[count_of::chunks];
-    for (std::int64_t n = s.begin; n < s.end; ++n) {
+    for (std::int64_t n = s.begin; n < s.end;) {
       item const at = c_.at(count_of::chunks, n);
       std::int32_t const chunks = c_.table.entries[at.b].extent.chunks;
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / chunks)};
-      if (!own.exists) continue;
-      compact_range const range = own.range(c_);
-      bucketing const& given = c_.p.options.bucketing;
-      std::int32_t const buckets =
-          given.buckets > 0 ? given.buckets : c_.p.bucket_rule.buckets(range.range.keep);
-      std::int32_t const keep = given.buckets > 0 ? given.per_bucket : c_.p.bucket_rule.per_bucket;
-      // The buckets of the row are dealt to its chunks; neighbours to neighbouring threads.
-      auto const chunk = static_cast<std::int32_t>(at.rest % chunks);
-      auto const first = static_cast<std::int32_t>(std::int64_t{buckets} * chunk / chunks);
-      auto const last = static_cast<std::int32_t>(std::int64_t{buckets} * (chunk + 1) / chunks);
-      for (std::int32_t b = first + static_cast<std::int32_t>(threadIdx.x); b < last;
-           b += block_threads) {
-        // Few keys stay in registers.
-        if (keep <= 4) {
-          thin_out<4>(own, range, b, buckets, keep);
-        } else if (keep <= 16) {
-          thin_out<16>(own, range, b, buckets, keep);
-        } else {
-          thin_out<most_per_bucket>(own, range, b, buckets, keep);
-        }
-      }
+      auto const r = static_cast<std::int32_t>(at.rest / chunks);
+      auto const chunk = static_cast<std::int32_t>(at.rest) - r * chunks;
+      auto const count =
+          static_cast<std::int32_t>(smaller<std::int64_t>(chunks - chunk, s.end - n));
+      auto const& next = row_record<Problem>::of(c_, c_.first_row(at.b, at.unit) + r);
+      if (next.own.exists) thin_out(next, chunk, chunk + count, chunks);
+      n += count;
     }
   }
 
  private:
-  /// The keys of a bucket that compete, in ascending position: use(key).
-  template <class Use>
-  __device__ static void each_key(row<Problem> const& own, compact_range const& range,
-                                  std::int32_t bucket, std::int32_t buckets, Use&& use) noexcept {
-    // Buckets count local indices; those that compete are [first, last) without the gap.
-    std::int64_t const first = range.local(range.head());
-    std::int64_t const last = range.range.forced_tail;
-    std::int64_t i = first + (bucket - first % buckets + buckets) % buckets;
-    for (; i < last; i += buckets) {
-      auto const local = static_cast<std::int32_t>(i);
-      if (range.range.visible(local)) use(own.scores()[range.compact(local)]);
+  /// Keys that a thread reads before it looks at the first.
+  static constexpr int batch = 16;
+
+  /// The keys that compete, as compact indices: [begin, middle) are local indices too, [middle,
+  /// end) lie behind the gap.
+  struct keys_of_row {
+    ordered_key* keys;
+    std::int32_t begin;
+    std::int32_t middle;
+    std::int32_t end;
+    std::int32_t gap;
+    std::int32_t buckets;
+    std::int32_t keep;  ///< of a bucket
+
+    /// The first index at or behind `from` that is in the bucket; `offset` makes it local.
+    [[nodiscard]] __device__ std::int64_t first(std::int32_t from, std::int32_t offset,
+                                                std::int32_t bucket) const noexcept {
+      auto const n = static_cast<std::uint32_t>(buckets);
+      std::uint32_t const has = static_cast<std::uint32_t>(from + offset) % n;
+      auto const wants = static_cast<std::uint32_t>(bucket);
+      return std::int64_t{from} + (wants >= has ? wants - has : wants + n - has);
+    }
+    /// use(key[batch], index of the first) for the bucket, ascending; at and behind the end of the
+    /// keys there is nothing.
+    template <class Use>
+    __device__ void each(std::int32_t bucket, Use&& use) const noexcept {
+      if (begin < middle) each_of(begin, middle, 0, bucket, use);
+      if (larger(begin, middle) < end) each_of(larger(begin, middle), end, gap, bucket, use);
+    }
+
+   private:
+    template <class Use>
+    __device__ void each_of(std::int32_t from, std::int32_t to, std::int32_t offset,
+                            std::int32_t bucket, Use& use) const noexcept {
+      std::int64_t const first_key = first(from, offset, bucket);
+      if (first_key >= to) return;
+      auto const step = static_cast<std::uint32_t>(buckets);
+      auto i = static_cast<std::uint32_t>(first_key);
+      auto left = static_cast<std::int32_t>((static_cast<std::uint32_t>(to) - 1 - i) / step) + 1;
+#pragma unroll 1
+      for (; left > 0; left -= batch, i += batch * step) {
+        ordered_key key[batch];
+#pragma unroll
+        for (int j = 0; j < batch; ++j) {
+          key[j] = j < left ? keys[i + j * step] : key_of_nothing;
+        }
+        use(key, i);
+      }
+    }
+  };
+
+  /// The buckets of the row that are dealt to its chunks [first, last) of `chunks`.
+  __device__ void thin_out(row_record<Problem> const& next, std::int32_t first, std::int32_t last,
+                           std::int32_t chunks) noexcept {
+    row_rules const& rules = next.rules;
+    bucketing const& given = c_.p.options.bucketing;
+    keys_of_row row{};
+    row.keys = next.scores;
+    row.begin = rules.head;
+    row.middle = smaller(rules.sinks_end, rules.tail);
+    row.end = rules.tail;
+    row.gap = rules.gap;
+    row.buckets = given.buckets > 0 ? given.buckets : c_.p.bucket_rule.buckets(rules.keep);
+    row.keep = given.buckets > 0 ? given.per_bucket : c_.p.bucket_rule.per_bucket;
+    std::int64_t const buckets = row.buckets;
+    auto const end = static_cast<std::int32_t>(buckets * last / chunks);
+    for (auto b = static_cast<std::int32_t>(buckets * first / chunks + threadIdx.x); b < end;
+         b += block_threads) {
+      // Few keys stay in registers.
+      if (row.keep <= 4) {
+        thin_out<4>(row, b);
+      } else if (row.keep <= 8) {
+        thin_out<8>(row, b);
+      } else if (row.keep <= 16) {
+        thin_out<16>(row, b);
+      } else {
+        thin_out<most_per_bucket>(row, b);
+      }
     }
   }
 
   template <int Most>
-  __device__ static void thin_out(row<Problem> const& own, compact_range const& range,
-                                  std::int32_t bucket, std::int32_t buckets,
-                                  std::int32_t keep) noexcept {
+  __device__ static void thin_out(keys_of_row const& row, std::int32_t bucket) noexcept {
     ordered_key best[Most];  // falling
 #pragma unroll
     for (int i = 0; i < Most; ++i) best[i] = key_of_nothing;
-    std::int64_t all = 0;
-    each_key(own, range, bucket, buckets, [&](ordered_key key) {
-      ++all;
+    row.each(bucket, [&](ordered_key const(&key)[batch], std::uint32_t) {
 #pragma unroll
-      for (int i = 0; i < Most; ++i) {
-        ordered_key const less = smaller(best[i], key);
-        best[i] = larger(best[i], key);
-        key = less;
+      for (int j = 0; j < batch; ++j) {
+        ordered_key next = key[j];
+        if (next <= best[Most - 1]) continue;
+#pragma unroll
+        for (int i = 0; i < Most; ++i) {
+          ordered_key const less = smaller(best[i], next);
+          best[i] = larger(best[i], next);
+          next = less;
+        }
       }
     });
-    if (all <= keep) return;
     ordered_key limit = key_of_nothing;
 #pragma unroll
-    for (int i = 0; i < Most; ++i) limit = i == keep - 1 ? best[i] : limit;
+    for (int i = 0; i < Most; ++i) limit = i == row.keep - 1 ? best[i] : limit;
+    // There are no more keys than are kept.
+    if (limit == key_of_nothing) return;
     std::int32_t ties = 0;
 #pragma unroll
-    for (int i = 0; i < Most; ++i) ties += i < keep && best[i] == limit ? 1 : 0;
-    each_key(own, range, bucket, buckets, [&](ordered_key& key) {
-      bool const stays = key > limit || (key == limit && ties-- > 0);
-      if (!stays) key = key_of_nothing;
+    for (int i = 0; i < Most; ++i) ties += i < row.keep && best[i] == limit ? 1 : 0;
+    row.each(bucket, [&](ordered_key const(&key)[batch], std::uint32_t first) {
+#pragma unroll
+      for (int j = 0; j < batch; ++j) {
+        bool const stays = key[j] > limit || (key[j] == limit && ties-- > 0);
+        if (!stays && key[j] != key_of_nothing) {
+          row.keys[first + j * static_cast<std::uint32_t>(row.buckets)] = key_of_nothing;
+        }
+      }
     });
   }
 

@@ -26,7 +26,7 @@ namespace tka::inline TKA_ABI::detail::cuda {
 /// Blocks that a multiprocessor holds at once, by stage.
 template <int Rows>
 inline constexpr int score_blocks = Rows == few_rows ? 3 : 2;
-inline constexpr int bucket_blocks = 2;
+inline constexpr int bucket_blocks = 4;
 inline constexpr int most_select_blocks = 4;
 inline constexpr int finish_blocks = 4;
 
