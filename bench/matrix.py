@@ -60,6 +60,9 @@ def peer(name, **axes):
     return {"peer": name, **axes}
 
 
+CPU_DENSE = [(1, 32 * K), (1, 8 * K), (1, 128 * K), (4, 32 * K), (16, 8 * K)]  # of PyTorch too
+
+
 def cpu_points():
     for precision in PRECISIONS:
         listed = precision == "bf16"
@@ -80,6 +83,8 @@ def cpu_points():
         yield {"kv_len": kv_len, "scope": "kv_group"}
         yield bucketed(kv_len=kv_len)
     yield {"batch": 4, "short": True}
+    yield {"batch": 16, "kv_len": 8 * K}
+    yield {"batch": 16, "kv_len": 8 * K, "scope": "kv_group"}
     for k in (64, 256, 1024, 4096):
         yield {"k": k, "short": k == 64}
     yield {"bound": "1M", "short": True}
@@ -87,8 +92,8 @@ def cpu_points():
         yield {"scores": scores, "short": scores in ("narrow", "zeros_94", "ascending", "recorded")}
         yield bucketed(scores=scores)
     for precision in ("fp32", "bf16"):
-        for axes in ({}, {"kv_len": 8 * K}, {"kv_len": 128 * K}, {"batch": 4}):
-            yield peer("dense_eigen", precision=precision, **axes)
+        for batch, kv_len in CPU_DENSE:
+            yield peer("dense_eigen", precision=precision, batch=batch, kv_len=kv_len)
 
 
 def cuda_points():

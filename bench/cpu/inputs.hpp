@@ -75,11 +75,23 @@ block<T> queries(std::string_view kind, std::int64_t heads) {
   return q;
 }
 
+/// The largest batch of the points; with batches of one sequence there are queries to spare.
+inline constexpr std::int64_t most_batch = 16;
+
+/// Says what `write_inputs` leaves, in `folder`/inputs.json.
+inline void write_sizes(std::string const& folder) {
+  std::ofstream out(folder + "/inputs.json");
+  out.precision(9);
+  out << "{\"q_heads\": " << q_heads << ", \"kv_heads\": " << kv_heads
+      << ", \"head_dim\": " << head_dim << ", \"scale\": " << scale
+      << ", \"pool_elements\": " << pool_elements << ", \"most_batch\": " << most_batch << "}\n";
+  if (!out.flush()) throw std::runtime_error("cannot write to " + folder);
+}
+
 /// Leaves the keys, values and normal queries of a precision in files, for peers in other
-/// processes: K, V and Q behind one another in `folder`/PRECISION.bin, as many of each as `batch`
-/// needs at most.
+/// processes: K, V and Q behind one another in `folder`/PRECISION.bin.
 template <class T>
-void write_inputs(std::string const& folder, std::string const& precision, std::int64_t batch) {
+void write_inputs(std::string const& folder, std::string const& precision) {
   std::ofstream out(folder + "/" + precision + ".bin", std::ios::binary);
   auto const put_all = [&](block<T> const& from, std::int64_t count) {
     out.write(reinterpret_cast<char const*>(from.get()),
@@ -87,7 +99,7 @@ void write_inputs(std::string const& folder, std::string const& precision, std::
   };
   put_all(pool<T>::get().k, pool<T>::elements);
   put_all(pool<T>::get().v, pool<T>::elements);
-  put_all(queries<T>("normal", batch * q_heads), batch * q_heads * head_dim);
+  put_all(queries<T>("normal", most_batch * q_heads), most_batch * q_heads * head_dim);
   if (!out.flush()) throw std::runtime_error("cannot write to " + folder);
 }
 

@@ -339,9 +339,9 @@ void add_points() {
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::string_view(argv[1]) == "--write-inputs") {
-    constexpr std::int64_t largest_batch = 4;
-    write_inputs<float>(argv[2], "fp32", largest_batch);
-    write_inputs<tka::bfloat16_t>(argv[2], "bf16", largest_batch);
+    write_sizes(argv[2]);
+    write_inputs<float>(argv[2], "fp32");
+    write_inputs<tka::bfloat16_t>(argv[2], "bf16");
     return 0;
   }
   benchmark::Initialize(&argc, argv);

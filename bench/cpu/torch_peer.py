@@ -20,51 +20,50 @@ import time
 
 import torch
 
-Q_HEADS, KV_HEADS, HEAD_DIM = 32, 8, 128
-SCALE = HEAD_DIM**-0.5
-POOL = 160 << 20  # elements of K, and of V: pool_elements of inputs.hpp
-LARGEST_BATCH = 4
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from matrix import CPU_DENSE  # noqa: E402
+
 SAMPLES, LEAST_SECONDS = 3, 0.1
-POINTS = [
-    (precision, batch, kv_len)
-    for precision in ("fp32", "bf16")
-    for batch, kv_len in ((1, 8192), (1, 32768), (1, 131072), (4, 32768))
-]
 
 
-def attend(q, k, v):
-    return torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=SCALE, enable_gqa=True)
+def attend(q, k, v, scale):
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scale, enable_gqa=True)
 
 
-def difference(q, k, v):
+def difference(q, k, v, scale):
     """The largest one from fp64 of the first sequence."""
-    group = Q_HEADS // KV_HEADS
-    scores = SCALE * q[0].double().view(KV_HEADS, group, HEAD_DIM) @ k[0].double().transpose(-1, -2)
-    expected = torch.softmax(scores, -1) @ v[0].double()
-    return (attend(q, k, v)[0].double().view_as(expected) - expected).abs().max().item()
+    grouped = q[0].double().view(k.shape[1], -1, k.shape[-1])
+    expected = torch.softmax(scale * grouped @ k[0].double().transpose(-1, -2), -1) @ v[0].double()
+    return (attend(q, k, v, scale)[0].double().view_as(expected) - expected).abs().max().item()
+
+
+def name_of(precision, batch, kv_len):
+    return f"peer/sdpa_torch/precision:{precision}/batch:{batch}/kv_len:{kv_len}"
 
 
 @functools.cache
 def inputs(folder, precision):
-    """K, V and Q of bench_matrix, each flat, in memory of this process."""
+    """K, V and Q of bench_matrix, each flat, in memory of this process; and what it says of them."""
+    is_told = json.loads((folder / "inputs.json").read_text())
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    sizes = [POOL, POOL, LARGEST_BATCH * Q_HEADS * HEAD_DIM]
+    pool = is_told["pool_elements"]
+    sizes = [pool, pool, is_told["most_batch"] * is_told["q_heads"] * is_told["head_dim"]]
     file = str(folder / f"{precision}.bin")
-    return [part.clone() for part in torch.from_file(file, size=sum(sizes), dtype=kind).split(sizes)]
+    return *(part.clone() for part in torch.from_file(file, size=sum(sizes), dtype=kind).split(sizes)), is_told
 
 
 def measured(folder, precision, batch, kv_len):
-    k, v, q = inputs(folder, precision)
-    elements = batch * KV_HEADS * kv_len * HEAD_DIM
-    sets = POOL // elements
+    k, v, q, is_told = inputs(folder, precision)
+    q_heads, kv_heads, head_dim, scale = (is_told[name] for name in ("q_heads", "kv_heads", "head_dim", "scale"))
+    elements = batch * kv_heads * kv_len * head_dim
+    sets = is_told["pool_elements"] // elements
     bytes_each = elements * k.itemsize
-    k, v = (all_of[: sets * elements].view(sets, batch, KV_HEADS, kv_len, HEAD_DIM) for all_of in (k, v))
-    q = q[: batch * Q_HEADS * HEAD_DIM].view(batch, Q_HEADS, 1, HEAD_DIM)
-    name = f"peer/sdpa_torch/precision:{precision}/batch:{batch}/kv_len:{kv_len}"
+    k, v = (all_of[: sets * elements].view(sets, batch, kv_heads, kv_len, head_dim) for all_of in (k, v))
+    q = q[: batch * q_heads * head_dim].view(batch, q_heads, 1, head_dim)
     axes = {"precision": precision, "batch": batch, "kv_len": kv_len}
-    point = {"name": name, "axes": axes, "k_bytes": bytes_each, "v_bytes": bytes_each}
-    point |= {"multiply_adds": 2 * batch * Q_HEADS * kv_len * HEAD_DIM, "torch": torch.__version__}
-    off = difference(q, k[0], v[0])
+    point = {"name": name_of(**axes), "axes": axes, "k_bytes": bytes_each, "v_bytes": bytes_each}
+    point |= {"multiply_adds": 2 * batch * q_heads * kv_len * head_dim, "torch": torch.__version__}
+    off = difference(q, k[0], v[0], scale)
     if not off < 1e-3:
         return point | {"refused": f"its output is off by {off:.2e}"}
     point["largest_difference"] = float(f"{off:.3g}")
@@ -75,7 +74,7 @@ def measured(folder, precision, batch, kv_len):
         while sum(times) < LEAST_SECONDS or len(times) < 3:
             call += 1
             begin = time.perf_counter()
-            attend(q, k[call % sets], v[call % sets])
+            attend(q, k[call % sets], v[call % sets], scale)
             times.append(time.perf_counter() - begin)
         times.sort()
         for key, seconds in zip(samples, (sum(times) / len(times), times[len(times) // 2], times[0])):
@@ -90,9 +89,10 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     pattern = re.compile(sys.argv[2] if len(sys.argv) > 2 else ".")
     made = []
-    for precision, batch, kv_len in POINTS:
-        if pattern.search(f"peer/sdpa_torch/precision:{precision}/batch:{batch}/kv_len:{kv_len}"):
-            made.append(measured(folder, precision, batch, kv_len))
+    for precision in ("fp32", "bf16"):
+        for batch, kv_len in CPU_DENSE:
+            if pattern.search(name_of(precision, batch, kv_len)):
+                made.append(measured(folder, precision, batch, kv_len))
     json.dump(made, sys.stdout)
 
 
