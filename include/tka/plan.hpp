@@ -21,7 +21,7 @@ namespace tka::inline TKA_ABI {
 /// How the work of one call is cut. Changes speed, never a result; tests force absurd ones.
 struct schedule {
   std::int32_t phases = 0;      ///< run one after the other
-  std::int32_t workers = 1;     ///< that may run a phase at once; on CUDA thread blocks, at most
+  std::int32_t workers = 1;     ///< that may run a phase at once; on CUDA halves of multiprocessors
   std::int32_t query_tile = 1;  ///< query tokens scored together
   std::int32_t splits = 1;      ///< parts of a row's keys scanned by different workers
   std::int32_t stages = 0;      ///< only CUDA: slices of keys in flight

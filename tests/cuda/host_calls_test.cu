@@ -15,6 +15,8 @@
 #include <doctest/doctest.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 
 namespace {
 
@@ -188,6 +190,36 @@ TEST_CASE("[tka.scratch_limit] what a plan asks for") {
   small.q_len = 1;
   small.kv_len = 100;
   CHECK(call.plan(small, o, device_of()).scratch_bytes < least);
+}
+
+TEST_CASE("[tka.scratch_limit] what selects rows together counts too") {
+  constexpr auto call = tka::sparse_attention<tka::exact_radix, tka::bf16, tka::cuda>;
+  tka::shape const s{.batch = 16,
+                     .q_heads = 32,
+                     .kv_heads = 8,
+                     .q_len = 1,
+                     .kv_len = 4096,
+                     .qk_dim = 128,
+                     .v_dim = 128};
+  tka::options o{.budget = tka::top_k(64), .scale = 1.0f};
+  std::size_t const whole = call.plan(s, o, device_of()).scratch_bytes;
+  for (std::int64_t const limit : {1 << 20, (1 << 20) + 63, 3333333, 1 << 23}) {
+    CAPTURE(limit);
+    o.scratch_limit = limit;
+    std::size_t const bytes = call.plan(s, o, device_of()).scratch_bytes;
+    CHECK(bytes <= static_cast<std::size_t>(limit));
+    CHECK(bytes < whole);
+  }
+}
+
+TEST_CASE("[tka.status] lists whose ends can't be counted") {
+  constexpr auto call = tka::attend_selected<tka::bf16, tka::cuda>;
+  tka::shape const s{.q_heads = 32, .kv_heads = 8, .kv_len = 4096, .qk_dim = 128, .v_dim = 128};
+  auto const planned = [&](std::int32_t k) {
+    return call.plan(s, {.budget = tka::top_k(k), .scale = 1.0f}, device_of()).status;
+  };
+  CHECK(planned(std::numeric_limits<std::int32_t>::max()) == tka::status::too_large);
+  CHECK(planned(8192) == tka::status::ok);
 }
 
 TEST_CASE("[tka.status] devices with 99 KB of shared memory a block plan every combination") {

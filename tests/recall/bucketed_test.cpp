@@ -31,14 +31,14 @@ constexpr auto select =
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-/// One selection for each of the rows, all of one length.
+/// One selection for each of the rows, all of one length, planned for `bound` keys or just as many.
 std::vector<positions> selected(std::vector<std::vector<float>> const& rows, tka::options const& o,
-                                tka::schedule const& wanted = {}) {
+                                tka::schedule const& wanted = {}, std::int32_t bound = 0) {
   auto const n = static_cast<std::int32_t>(rows[0].size());
   tka::shape const s{.q_heads = 1,
                      .kv_heads = 1,
                      .q_len = static_cast<std::int32_t>(rows.size()),
-                     .kv_len = n,
+                     .kv_len = std::max(n, bound),
                      .qk_dim = 16,
                      .v_dim = 16};
   support::array<float> scores;
@@ -49,9 +49,11 @@ std::vector<positions> selected(std::vector<std::vector<float>> const& rows, tka
   support::array<std::int32_t> out(rows.size() * static_cast<std::size_t>(p.capacity));
   support::array<std::int32_t> count(rows.size());
   // Positions are given: more query tokens than keys would otherwise leave empty rows.
+  support::array<std::int32_t> const length(1, n);
   support::array<std::int32_t> const where(rows.size(), n - 1);
   tka::status const st = support::run(select, p,
-                                      {.query = {.positions = where.data()},
+                                      {.kv = {.lengths = length.data()},
+                                       .query = {.positions = where.data()},
                                        .index = {.scores = {scores.data(), 0, 0, n}},
                                        .positions = {out.data(), 0, 0, p.capacity},
                                        .count = {count.data(), 0, 0, 1}});
@@ -207,6 +209,23 @@ TEST_CASE("[tka.order] the set is that of buckets by position mod b, for long ro
     CAPTURE(per_bucket);
     CHECK(selected({row}, with(k, buckets, per_bucket))[0] ==
           recall_test::bucketed(row, k, buckets, per_bucket));
+  }
+}
+
+TEST_CASE("[tka.invariant] [tka.approximate] buckets do not depend on the plan's bound") {
+  support::random_source random("bounds");
+  INFO(random);
+  // A target at which buckets of few keys lose some, and k above and below the length.
+  for (float const target : {0.5f, 0.9f}) {
+    for (std::int32_t const k : {40, 160, 512}) {
+      CAPTURE(target);
+      CAPTURE(k);
+      std::vector<float> const row = permutation(160, random);
+      tka::options const o{.budget = tka::top_k(k), .bucketing = {.recall_target = target}};
+      positions const exact = selected({row}, o)[0];
+      CHECK(selected({row}, o, {}, 200)[0] == exact);
+      CHECK(selected({row}, o, {}, 4096)[0] == exact);
+    }
   }
 }
 

@@ -13,10 +13,11 @@
 namespace tka::inline TKA_ABI {
 
 /// Keeps the largest `per_bucket` keys of each of `buckets` interleaved buckets (position mod
-/// buckets; contiguous buckets lose clustered keys) and then exactly the k largest survivors. The
-/// `per_bucket` largest keys of a row are never lost. Expected recall: `expected_recall`; with a
-/// recall target each row takes `choose_buckets(k of the row, target)`. Same order, ties and
-/// determinism as `exact_radix`. From arXiv 2506.04165 and Graphcore's approx_topk.
+/// buckets, in a shard the index in it; contiguous buckets lose clustered keys) and then exactly
+/// the k largest survivors. The `per_bucket` largest keys of a row are never lost. Expected recall:
+/// `expected_recall`; with a recall target each row takes `choose_buckets(min(k, visible keys),
+/// target)`. Same order, ties and determinism as `exact_radix`. From arXiv 2506.04165 and
+/// Graphcore's approx_topk.
 struct bucketed {
   using selector = bucketed;
   using score_source = detail::query_key_scores;

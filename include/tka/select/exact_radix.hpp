@@ -12,9 +12,9 @@
 namespace tka::inline TKA_ABI {
 
 /// Exactly the k keys with the largest scores, for every input: larger first, equal scores by
-/// smaller position, NaN above +inf, -inf never. A running gate drops what cannot be selected; a
-/// radix select over the ordered bits of the scores settles the rest. Nothing is ever dropped
-/// silently: a buffer that fills is selected from and goes on. Deterministic, O(n) a row.
+/// smaller position, NaN above +inf, -inf never, by a radix select over the ordered bits of the
+/// scores. Nothing is ever dropped silently, however many keys are equal. Deterministic, O(n) a
+/// row.
 struct exact_radix {
   using selector = exact_radix;
   using score_source = detail::query_key_scores;

@@ -105,7 +105,7 @@ class scanner {
         std::int32_t const row = i * per_token_ + r;
         selector_bounds bounds{};
         if constexpr (!Problem::is_exact) {
-          bounds = buckets_for(plan_, range_[i].keep);
+          bounds = buckets_for(plan_, std::min(range_[i].keep, range_[i].keys()));
         }
         rows.selector[row].reset(range_[i].keep, bounds);
         rows.forced_count[row] = 0;

@@ -94,7 +94,7 @@ struct context {
     std::int64_t const before = table.at(count_of::rows, b) +
                                 unit * table.per_unit(count_of::rows, b) -
                                 shares[count_of::rows].from;
-    return Problem::attends ? before / attend_blocks<Problem>(p.shape) : before;
+    return before / attend_blocks<Problem>(p.shape);
   }
 };
 

@@ -74,7 +74,7 @@ struct schedule_table {
     begin = reinterpret_cast<std::int64_t*>(entries + n);
   }
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t& at(count_of kind, std::int32_t b) const noexcept {
-    return begin[static_cast<int>(kind) * (batch + 1) + b];
+    return begin[std::int64_t{static_cast<int>(kind)} * (batch + 1) + b];
   }
   [[nodiscard]] TKA_HOST_DEVICE std::int64_t per_unit(count_of kind,
                                                       std::int32_t b) const noexcept {

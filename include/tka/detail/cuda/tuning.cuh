@@ -40,9 +40,11 @@ inline constexpr int few_rows = 8;
 /// Shared memory for those rows of q.
 inline constexpr int query_bytes = 25 * 1024;
 
-/// Keys of a row that one block buckets or combines at a time.
+/// Keys of a row whose heads a block combines at a time, or for which it has a share of the
+/// buckets.
 inline constexpr int chunk_keys = 4096;
-/// Longest row that one block selects on its own, where there are rows for all blocks or not.
+/// Longest row that one block selects on its own: where there are rows for all blocks, and where
+/// there are fewer.
 inline constexpr int most_keys_of_a_block = 8192;
 inline constexpr int least_keys_of_a_block = 2048;
 /// Blocks that select one row together, at most.

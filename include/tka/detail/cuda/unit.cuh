@@ -7,6 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/block/team.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/shared/problem.hpp>
@@ -127,10 +128,10 @@ template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t heads_of_selection(shape const& s) noexcept {
   return Problem::per_query_head ? 1 : Problem::per_kv_group ? s.group() : s.q_heads;
 }
-/// Blocks of query heads of one key head in which they are attended.
+/// Blocks of query heads of one key head in which they are attended; 1 where nothing is.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t attend_blocks(shape const& s) noexcept {
-  if (Problem::per_query_head) return 1;
+  if (!Problem::attends || Problem::per_query_head) return 1;
   auto const blocks = static_cast<std::int32_t>(ceil_div(s.group(), attend_heads));
   return Problem::per_kv_group ? blocks : blocks * s.kv_heads;
 }
@@ -214,12 +215,14 @@ template <class Problem>
   return r;
 }
 
-/// Teams of blocks that may select long rows at once.
+/// Teams of blocks that may select long rows at once: no more than a quarter of scratch holds.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t most_teams(plan const& p) noexcept {
   shape const& s = p.shape;
   if (!Problem::selects || s.kv_len <= least_keys_of_a_block) return 0;
-  return smaller(std::int64_t{p.schedule.workers}, std::int64_t{s.batch} * s.q_len * p.scope_heads);
+  std::int64_t const rows = std::int64_t{s.batch} * s.q_len * p.scope_heads;
+  std::int64_t const fit = p.options.scratch_limit / (4 * std::int64_t{sizeof(team_memory)});
+  return larger(std::int64_t{1}, smaller(fit, smaller(std::int64_t{p.schedule.workers}, rows)));
 }
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

@@ -34,15 +34,18 @@ namespace tka::inline TKA_ABI::detail {
 }
 
 /// The keys of one row as local indices. Visible: [0, sinks_end) and [main_begin, end). Forced:
-/// [0, forced_begin_end) and [forced_tail, end). The rest competes.
+/// [0, forced_head) and [forced_tail, end). The rest competes.
 struct visible_range {
   std::int32_t sinks_end = 0;   ///< visible because they are sinks
   std::int32_t main_begin = 0;  ///< first visible key behind the gap, >= sinks_end
   std::int32_t end = 0;
-  std::int32_t forced_head = 0;  ///< forced: [0, forced_head), <= sinks_end
-  std::int32_t forced_tail = 0;  ///< forced: [forced_tail, end), >= main_begin
-  std::int32_t keep = 0;         ///< k of this row
+  std::int32_t forced_head = 0;  ///< beyond sinks_end where the sinks are visible anyway
+  std::int32_t forced_tail = 0;  ///< >= main_begin
+  std::int32_t keep = 0;         ///< k of this row, at most the plan's capacity
 
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t keys() const noexcept {
+    return end - (main_begin - sinks_end);
+  }
   [[nodiscard]] TKA_HOST_DEVICE constexpr bool visible(std::int32_t i) const noexcept {
     return i >= 0 && i < end && (i < sinks_end || i >= main_begin);
   }

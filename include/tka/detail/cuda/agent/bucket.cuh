@@ -46,18 +46,18 @@ class bucket_agent {
 
  private:
   /// Keys that a thread reads before it looks at the first.
-  static constexpr int batch = 16;
+  static constexpr int keys_at_once = 16;
 
   /// The keys that compete, as compact indices: [begin, middle) are local indices too, [middle,
   /// end) lie behind the gap.
   struct keys_of_row {
-    ordered_key* keys;
+    ordered_key* scores;
     std::int32_t begin;
     std::int32_t middle;
     std::int32_t end;
     std::int32_t gap;
     std::int32_t buckets;
-    std::int32_t keep;  ///< of a bucket
+    std::int32_t per_bucket;
 
     /// The first index at or behind `from` that is in the bucket; `offset` makes it local.
     [[nodiscard]] __device__ std::int64_t first(std::int32_t from, std::int32_t offset,
@@ -67,8 +67,8 @@ class bucket_agent {
       auto const wants = static_cast<std::uint32_t>(bucket);
       return std::int64_t{from} + (wants >= has ? wants - has : wants + n - has);
     }
-    /// use(key[batch], index of the first) for the bucket, ascending; at and behind the end of the
-    /// keys there is nothing.
+    /// use(key[keys_at_once], index of the first) for the bucket, ascending; at and behind the end
+    /// of the keys there is nothing.
     template <class Use>
     __device__ void each(std::int32_t bucket, Use&& use) const noexcept {
       if (begin < middle) each_of(begin, middle, 0, bucket, use);
@@ -85,11 +85,11 @@ class bucket_agent {
       auto i = static_cast<std::uint32_t>(first_key);
       auto left = static_cast<std::int32_t>((static_cast<std::uint32_t>(to) - 1 - i) / step) + 1;
 #pragma unroll 1
-      for (; left > 0; left -= batch, i += batch * step) {
-        ordered_key key[batch];
+      for (; left > 0; left -= keys_at_once, i += keys_at_once * step) {
+        ordered_key key[keys_at_once];
 #pragma unroll
-        for (int j = 0; j < batch; ++j) {
-          key[j] = j < left ? keys[i + j * step] : key_of_nothing;
+        for (int j = 0; j < keys_at_once; ++j) {
+          key[j] = j < left ? scores[i + j * step] : key_of_nothing;
         }
         use(key, i);
       }
@@ -101,39 +101,40 @@ class bucket_agent {
                            std::int32_t chunks) noexcept {
     row_rules const& rules = next.rules;
     bucketing const& given = c_.p.options.bucketing;
-    keys_of_row row{};
-    row.keys = next.scores;
-    row.begin = rules.head;
-    row.middle = smaller(rules.sinks_end, rules.tail);
-    row.end = rules.tail;
-    row.gap = rules.gap;
-    row.buckets = given.buckets > 0 ? given.buckets : c_.p.bucket_rule.buckets(rules.keep);
-    row.keep = given.buckets > 0 ? given.per_bucket : c_.p.bucket_rule.per_bucket;
-    std::int64_t const buckets = row.buckets;
+    keys_of_row keys{};
+    keys.scores = next.scores;
+    keys.begin = rules.head;
+    keys.middle = smaller(rules.sinks_end, rules.tail);
+    keys.end = rules.tail;
+    keys.gap = rules.gap;
+    keys.buckets = given.buckets > 0 ? given.buckets
+                                     : c_.p.bucket_rule.buckets(smaller(rules.keep, rules.visible));
+    keys.per_bucket = given.buckets > 0 ? given.per_bucket : c_.p.bucket_rule.per_bucket;
+    std::int64_t const buckets = keys.buckets;
     auto const end = static_cast<std::int32_t>(buckets * last / chunks);
     for (auto b = static_cast<std::int32_t>(buckets * first / chunks + threadIdx.x); b < end;
          b += block_threads) {
       // Few keys stay in registers.
-      if (row.keep <= 4) {
-        thin_out<4>(row, b);
-      } else if (row.keep <= 8) {
-        thin_out<8>(row, b);
-      } else if (row.keep <= 16) {
-        thin_out<16>(row, b);
+      if (keys.per_bucket <= 4) {
+        thin_out<4>(keys, b);
+      } else if (keys.per_bucket <= 8) {
+        thin_out<8>(keys, b);
+      } else if (keys.per_bucket <= 16) {
+        thin_out<16>(keys, b);
       } else {
-        thin_out<most_per_bucket>(row, b);
+        thin_out<most_per_bucket>(keys, b);
       }
     }
   }
 
   template <int Most>
-  __device__ static void thin_out(keys_of_row const& row, std::int32_t bucket) noexcept {
+  __device__ static void thin_out(keys_of_row const& keys, std::int32_t bucket) noexcept {
     ordered_key best[Most];  // falling
 #pragma unroll
     for (int i = 0; i < Most; ++i) best[i] = key_of_nothing;
-    row.each(bucket, [&](ordered_key const(&key)[batch], std::uint32_t) {
+    keys.each(bucket, [&](ordered_key const(&key)[keys_at_once], std::uint32_t) {
 #pragma unroll
-      for (int j = 0; j < batch; ++j) {
+      for (int j = 0; j < keys_at_once; ++j) {
         ordered_key next = key[j];
         if (next <= best[Most - 1]) continue;
 #pragma unroll
@@ -146,18 +147,18 @@ class bucket_agent {
     });
     ordered_key limit = key_of_nothing;
 #pragma unroll
-    for (int i = 0; i < Most; ++i) limit = i == row.keep - 1 ? best[i] : limit;
+    for (int i = 0; i < Most; ++i) limit = i == keys.per_bucket - 1 ? best[i] : limit;
     // There are no more keys than are kept.
     if (limit == key_of_nothing) return;
     std::int32_t ties = 0;
 #pragma unroll
-    for (int i = 0; i < Most; ++i) ties += i < row.keep && best[i] == limit ? 1 : 0;
-    row.each(bucket, [&](ordered_key const(&key)[batch], std::uint32_t first) {
+    for (int i = 0; i < Most; ++i) ties += i < keys.per_bucket && best[i] == limit ? 1 : 0;
+    keys.each(bucket, [&](ordered_key const(&key)[keys_at_once], std::uint32_t first) {
 #pragma unroll
-      for (int j = 0; j < batch; ++j) {
+      for (int j = 0; j < keys_at_once; ++j) {
         bool const stays = key[j] > limit || (key[j] == limit && ties-- > 0);
         if (!stays && key[j] != key_of_nothing) {
-          row.keys[first + j * static_cast<std::uint32_t>(row.buckets)] = key_of_nothing;
+          keys.scores[first + j * static_cast<std::uint32_t>(keys.buckets)] = key_of_nothing;
         }
       }
     });

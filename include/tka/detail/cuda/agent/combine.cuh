@@ -50,7 +50,7 @@ class combine_agent {
 
   /// First: lse of each head of each row.
   __device__ void measure() noexcept {
-    std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(c_.p.shape) : 1;
+    std::int64_t const blocks = attend_blocks<Problem>(c_.p.shape);
     share const s = c_.shares[count_of::rows];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
       item const at = c_.at(count_of::rows, n);

@@ -26,7 +26,7 @@ class finish_agent {
 
   /// A warp an item: a row, or one block of its heads.
   __device__ void run() noexcept {
-    std::int32_t const blocks = Problem::attends ? attend_blocks<Problem>(c_.p.shape) : 1;
+    std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
     share const s = c_.shares[count_of::rows];
     for (std::int64_t n = s.begin + threadIdx.x / 32; n < s.end; n += block_warps) {
       item const at = c_.at(count_of::rows, n);

@@ -129,7 +129,7 @@ struct prepare_agent {
     while (e.tokens > 1 && e.tokens * g.selections() * e.row.words > pool_words / 4) e.tokens /= 2;
     e.token_tiles = static_cast<std::int32_t>(ceil_div(e.of.queries, e.tokens));
     std::int64_t const rows = rows_of(e);
-    std::int64_t const blocks = Problem::attends ? attend_blocks<Problem>(p.shape) : 1;
+    std::int64_t const blocks = attend_blocks<Problem>(p.shape);
     auto const set = [&e](count_of kind, std::int64_t n) {
       e.per_unit[static_cast<int>(kind)] = n;
     };

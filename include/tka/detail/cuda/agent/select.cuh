@@ -126,8 +126,7 @@ class select_agent {
   }
 
   [[nodiscard]] __device__ std::int64_t all_rows() const noexcept {
-    std::int64_t const rows = c_.shares[count_of::rows].all;
-    return Problem::attends ? rows / attend_blocks<Problem>(c_.p.shape) : rows;
+    return c_.shares[count_of::rows].all / attend_blocks<Problem>(c_.p.shape);
   }
   /// Where part i of n begins. Rows of a wave are counted in 32 bits: scratch has no more.
   [[nodiscard]] __device__ static std::uint32_t part(std::int64_t rows, std::uint32_t i,

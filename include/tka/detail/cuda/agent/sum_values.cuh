@@ -67,7 +67,8 @@ class sum_values_agent {
         row_bytes_(c.p.shape.v_dim * static_cast<int>(sizeof(value))),
         lane_(static_cast<int>(threadIdx.x % 32)) {}
 
-  /// `ready()` is called once, before the first access to what earlier stages leave for rows.
+  /// `ready()` is called once, before the first access to what the stage before leaves: lists. The
+  /// schedule and the rows' records are older.
   template <class Ready>
   __device__ void run(Ready&& ready) noexcept {
     share const& all = c_.shares[count_of::attends];

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The CUDA engine: plans a call, checks it and launches its kernel.
+/// The CUDA engine: plans a call, checks it and has its kernels launched.
 
 #pragma once
 
@@ -21,6 +21,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::cuda {
@@ -51,6 +52,10 @@ class engine {
     if (p.status != status::ok) return p;
     if constexpr (multiplies) {
       p.capacity = capacity_of<Problem>(o, s);
+      if (p.capacity > most_capacity) {
+        p.status = status::too_large;
+        return p;
+      }
       p.scope_heads = Problem::scope_heads(s);
       if (std::is_same_v<typename Problem::selector, bucketed> && o.bucketing.buckets == 0) {
         p.bucket_rule = choose_bucket_rule(double{o.bucketing.recall_target});
@@ -114,6 +119,9 @@ class engine {
 
  private:
   static constexpr int reserved_shared_bytes = 1024;  // that the system takes of each block's
+  /// The end of a list's last part is counted in 32 bits.
+  static constexpr std::int32_t most_capacity =
+      std::numeric_limits<std::int32_t>::max() - part_keys;
 
   [[nodiscard]] static status check(shape const& s, options const& o) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
@@ -133,8 +141,9 @@ class engine {
   [[nodiscard]] static std::size_t scratch_bytes(plan const& p) noexcept {
     double const all = most_words_of_rows<Problem>(p);
     std::int64_t const before = scratch_layout_of<Problem>(p).rows;
-    auto const limit =
-        static_cast<double>(p.options.scratch_limit / 4) - static_cast<double>(before);
+    std::int64_t const most =
+        p.options.scratch_limit / workspace_alignment * workspace_alignment / 4;
+    auto const limit = static_cast<double>(most) - static_cast<double>(before);
     auto words = static_cast<std::int64_t>(all < limit ? all : limit);
     words = larger(words, 2 * words_of_smallest_unit<Problem>(p) + 32);
     return static_cast<std::size_t>(round_up((before + words) * 4, workspace_alignment));

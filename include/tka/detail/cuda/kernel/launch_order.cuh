@@ -14,8 +14,9 @@
 namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Behind it all that earlier kernels wrote may be read, and what they read may be written. All
-/// threads of every kernel of a run. Before it the schedule may be read, but by the kernel behind
-/// that which makes it: each kernel lets the next begin when it has come here itself.
+/// threads of every kernel of a run. Each kernel lets the next begin when it has come here itself,
+/// so before it all kernels but the last are done: what those left may be read (`look_ahead`
+/// first), and what the last one does not touch may be written.
 __device__ inline void follow_earlier_kernels() noexcept {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
