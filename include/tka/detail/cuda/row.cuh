@@ -150,6 +150,27 @@ struct compact_range {
   [[nodiscard]] __device__ std::int32_t tail() const noexcept { return range.forced_tail - gap(); }
 };
 
+/// Query heads that attend together over one selection.
+struct head_range {
+  std::int32_t kv_head;
+  std::int32_t first;         ///< over all query heads
+  std::int32_t count;         ///< <= attend_heads
+  std::int32_t in_selection;  ///< the first, counted within the selection
+};
+
+template <class Problem>
+[[nodiscard]] __device__ head_range heads_of(context<Problem> const& c, std::int32_t scope_head,
+                                             std::int32_t block) noexcept {
+  std::int32_t const group = c.p.shape.group();
+  if constexpr (Problem::per_query_head) return {scope_head / group, scope_head, 1, 0};
+  auto const blocks = static_cast<std::int32_t>(ceil_div(group, attend_heads));
+  std::int32_t const kv_head = Problem::per_kv_group ? scope_head : block / blocks;
+  std::int32_t const begin = block % blocks * attend_heads;
+  std::int32_t const first = kv_head * group + begin;
+  return {kv_head, first, smaller(attend_heads, group - begin),
+          Problem::per_kv_group ? begin : first};
+}
+
 /// One selection: a query token and a scope head, with its scratch.
 template <class Problem>
 struct row {
@@ -204,6 +225,16 @@ struct row {
   }
   [[nodiscard]] __device__ float* lse() const noexcept {
     return reinterpret_cast<float*>(memory + entry->row.lse);
+  }
+  /// Of its list's parts, how many are done, with `count` more. One thread; who is told of all of
+  /// them may read what others wrote before they counted theirs.
+  [[nodiscard]] __device__ std::int32_t count_parts(std::int32_t count) const noexcept {
+    std::uint32_t before = 0;
+    asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;"
+                 : "=r"(before)
+                 : "l"(__cvta_generic_to_global(state() + parts_done)), "r"(count)
+                 : "memory");
+    return static_cast<std::int32_t>(before) + count;
   }
   /// Length of its list.
   [[nodiscard]] __device__ std::int32_t entries() const noexcept {

@@ -140,7 +140,7 @@ template <class Problem>
 enum row_word : int {
   last_kept = 0,  ///< [2] 64 bits: order and position of the last key kept
   selected_count = 2,
-  parts_done = 3,  ///< of its list, attended
+  parts_done = 3,  ///< of its list, attended, for all blocks of heads
   /// [32] a line of its own: some read it while others count in the first.
   record = 32,
   row_state_words = 64

@@ -3,16 +3,19 @@
 
 /// @file
 /// The third stage: softmax over the selected keys of a row and the sum of their values, one part
-/// of its list and one block of its heads at a time.
+/// of its list and one block of its heads at a time. The block that comes last to a row finishes
+/// it.
 
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
 #include <tka/detail/cuda/block/key_products.cuh>
 #include <tka/detail/cuda/block/slice_ring.cuh>
 #include <tka/detail/cuda/block/value_sums.cuh>
 #include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
@@ -23,27 +26,6 @@
 #include <utility>
 
 namespace tka::inline TKA_ABI::detail::cuda {
-
-/// Query heads that attend together over one selection.
-struct head_range {
-  std::int32_t kv_head;
-  std::int32_t first;         ///< over all query heads
-  std::int32_t count;         ///< <= attend_heads
-  std::int32_t in_selection;  ///< the first, counted within the selection
-};
-
-template <class Problem>
-[[nodiscard]] __device__ head_range heads_of(context<Problem> const& c, std::int32_t scope_head,
-                                             std::int32_t block) noexcept {
-  std::int32_t const group = c.p.shape.group();
-  if constexpr (Problem::per_query_head) return {scope_head / group, scope_head, 1, 0};
-  auto const blocks = static_cast<std::int32_t>(ceil_div(group, attend_heads));
-  std::int32_t const kv_head = Problem::per_kv_group ? scope_head : block / blocks;
-  std::int32_t const begin = block % blocks * attend_heads;
-  std::int32_t const first = kv_head * group + begin;
-  return {kv_head, first, smaller(attend_heads, group - begin),
-          Problem::per_kv_group ? begin : first};
-}
 
 template <class Problem>
 class attend_agent {
@@ -103,6 +85,7 @@ class attend_agent {
     /// probability times a scale: such weights may have any size, and 16 bits have not.
     float reference[relative ? most_value_blocks : 1][most_heads];
     float block_factor[relative ? most_value_blocks : 1][most_heads];
+    std::int32_t parts_done;  ///< of the row
   };
   [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
     return stages * slice_size + static_cast<int>(sizeof(memory_type));
@@ -113,27 +96,54 @@ class attend_agent {
         ring_(memory, stages),
         memory_(reinterpret_cast<memory_type*>(memory + stages * slice_size)) {}
 
-  __device__ void run() noexcept {
+  /// `ready()` is called once, before the first access to what the stage before leaves: lists. The
+  /// schedule and the rows' records are older.
+  template <class Ready>
+  __device__ void run(Ready&& ready) noexcept {
     share const s = c_.shares[count_of::attends];
     std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
+    if (s.begin >= s.end) ready();
     for (std::int64_t n = s.begin; n < s.end;) {
       item const at = c_.at(count_of::attends, n);
       std::int32_t const parts = c_.table.entries[at.b].extent.parts;
       auto const part = static_cast<std::int32_t>(at.rest % parts);
       auto const count = static_cast<std::int32_t>(smaller<std::int64_t>(parts - part, s.end - n));
-      n += count;
       std::int64_t const rest = at.rest / parts;
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(rest / blocks)};
+      row<Problem> const own = row_of(at, static_cast<std::int32_t>(rest / blocks));
+      if (n == s.begin) ready();
+      n += count;
       if (!own.exists) continue;
       std::int32_t const first = part * part_keys;
       std::int32_t const last = smaller(first + count * part_keys, own.entries());
-      if (first >= last) continue;
-      attend(own, heads_of(c_, own.scope_head, static_cast<std::int32_t>(rest % blocks)), first,
-             last);
+      if (first < last) {
+        attend(own, heads_of(c_, own.scope_head, static_cast<std::int32_t>(rest % blocks)), first,
+               last);
+      }
+      if (count_parts(own, count) == parts * blocks) {
+        finish_agent<Problem>{c_}.finish(own, static_cast<std::int32_t>(threadIdx.x / 32),
+                                         block_warps);
+      }
     }
   }
 
  private:
+  [[nodiscard]] __device__ row<Problem> row_of(item const& at, std::int32_t r) const noexcept {
+    if constexpr (Problem::selects) {
+      return row_record<Problem>::of(c_, c_.first_row(at.b, at.unit) + r).own;
+    } else {
+      return {c_, at.b, at.unit, r};
+    }
+  }
+
+  /// Parts of the row that are done, for all blocks of its heads, with `count` more of this block.
+  [[nodiscard]] __device__ std::int32_t count_parts(row<Problem> const& own,
+                                                    std::int32_t count) noexcept {
+    __syncthreads();
+    if (threadIdx.x == 0) memory_->parts_done = own.count_parts(count);
+    __syncthreads();
+    return memory_->parts_done;
+  }
+
   /// Entries [first, last) of a list, `first` at the begin of a part. Rows of keys and values pass
   /// through the ring in one stream, across tiles and parts.
   __device__ void attend(row<Problem> const& own, head_range const& heads, std::int32_t first,

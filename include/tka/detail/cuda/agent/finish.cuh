@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The last stage: parts of a row are merged in order, and everything a row still owes is written.
+/// The end of a row: its parts are merged in order, and everything it still owes is written. Who
+/// attends the last part of a row does so; where nothing is attended it is a stage.
 
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/attend.cuh>
 #include <tka/detail/cuda/agent/combine.cuh>
 #include <tka/detail/cuda/row.cuh>
 #include <tka/detail/cuda/schedule.cuh>
@@ -24,26 +24,30 @@ class finish_agent {
  public:
   __device__ explicit finish_agent(context<Problem> const& c) noexcept : c_(c) {}
 
-  /// A warp an item: a row, or one block of its heads.
+  /// The stage: a warp a row.
   __device__ void run() noexcept {
-    std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
     share const s = c_.shares[count_of::rows];
     for (std::int64_t n = s.begin + threadIdx.x / 32; n < s.end; n += block_warps) {
       item const at = c_.at(count_of::rows, n);
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
-      if (own.exists) finish(own, static_cast<std::int32_t>(at.rest % blocks));
+      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest)};
+      if (own.exists) finish(own, 0, 1);
     }
   }
 
-  /// One block of a row's heads. A warp.
-  __device__ void finish(row<Problem> const& own, std::int32_t block) noexcept {
+  /// A row, by warp `warp` of `warps`.
+  __device__ void finish(row<Problem> const& own, std::int32_t warp, std::int32_t warps) noexcept {
     if constexpr (Problem::selects) {
-      if (block == 0 && c_.lists) write_list_end(own);
+      if (warp == 0 && c_.lists) write_list_end(own);
     }
     if constexpr (Problem::attends) {
-      head_range const heads = heads_of(c_, own.scope_head, block);
-      for (std::int32_t h = 0; h < heads.count; ++h) {
-        write_head(own, heads.first + h, heads.in_selection + h);
+      std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
+#pragma unroll 1
+      for (std::int32_t block = 0; block < blocks; ++block) {
+        head_range const heads = heads_of(c_, own.scope_head, block);
+#pragma unroll 1
+        for (std::int32_t h = warp; h < heads.count; h += warps) {
+          write_head(own, heads.first + h, heads.in_selection + h);
+        }
       }
     }
   }

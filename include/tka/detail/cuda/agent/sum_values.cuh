@@ -88,7 +88,7 @@ class sum_values_agent {
       for (std::int32_t i = part; i < part + count && i * part_keys < entries; ++i) {
         sum_part(own, i, smaller(part_keys, entries - i * part_keys));
       }
-      if (count_parts(own, count) == parts) finish_agent<Problem>{c_}.finish(own, 0);
+      if (count_parts(own, count) == parts) finish_agent<Problem>{c_}.finish(own, 0, 1);
     }
   }
 
@@ -112,21 +112,12 @@ class sum_values_agent {
             parts};
   }
 
-  /// Of a row's parts, how many are done, with `count` more. Who is told of all of them may read
-  /// them.
+  /// Parts of the row that are done, with `count` more of this warp.
   [[nodiscard]] __device__ std::int32_t count_parts(row<Problem> const& own,
                                                     std::int32_t count) const noexcept {
     __syncwarp();
-    std::uint32_t before = 0;
-    if (lane_ == 0) {
-      asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], %2;"
-                   : "=r"(before)
-                   : "l"(__cvta_generic_to_global(own.state() + parts_done)), "r"(count)
-                   : "memory");
-    }
-    before = __shfl_sync(0xffffffffu, before, 0);
-    __syncwarp();
-    return static_cast<std::int32_t>(before) + count;
+    std::int32_t const done = lane_ == 0 ? own.count_parts(count) : 0;
+    return __shfl_sync(0xffffffffu, done, 0);
   }
 
   /// The first `keys` keys of a part, at least one.

@@ -54,7 +54,9 @@ class take_list_agent {
       if (local >= 0) own.index()[taken + before] = local;
       taken += total;
     }
-    if (threadIdx.x == 0) own.state()[selected_count] = taken;
+    if (threadIdx.x != 0) return;
+    own.state()[selected_count] = taken;
+    own.state()[parts_done] = 0;
   }
 
   /// The local index of a position; negative where it is not here.

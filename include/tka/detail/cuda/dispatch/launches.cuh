@@ -132,17 +132,16 @@ class launches {
     }
     done =
         done && launch(select_kernel<Problem>, p.select_bytes, l_.select_blocks, grid::cooperative);
+    // What attends also finishes rows.
     if constexpr (sums_values_alone<Problem>) {
-      // It also finishes rows.
       return done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,
                             blocks(warps_blocks), grid::independent, warps_threads);
+    } else if constexpr (Problem::attends) {
+      using agent = attend_agent<Problem>;
+      return done && launch(attend_kernel<Problem>,
+                            shares_bytes + agent::bytes(agent::stages_of(l_.stages)),
+                            blocks(agent::resident_blocks), grid::independent);
     } else {
-      if constexpr (Problem::attends) {
-        using agent = attend_agent<Problem>;
-        done = done && launch(attend_kernel<Problem>,
-                              shares_bytes + agent::bytes(agent::stages_of(l_.stages)),
-                              blocks(agent::resident_blocks), grid::independent);
-      }
       return done &&
              launch(finish_kernel<Problem>, shares_bytes, blocks(finish_blocks), grid::independent);
     }

@@ -167,14 +167,12 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
       if constexpr (sums_values_alone<Problem>) {
         later_sum_values<Problem>{c, shared}.run([] {});
       } else {
-        attend_agent<Problem>{c, shared, l.stages}.run();
+        attend_agent<Problem>{c, shared, l.stages}.run([] {});
       }
-      barrier();
-    }
-    if constexpr (!sums_values_alone<Problem>) {
+    } else {
       finish_agent<Problem>{c}.run();
-      barrier();
     }
+    barrier();
   }
 }
 

@@ -93,10 +93,11 @@ template <class Problem>
 __global__ void __launch_bounds__(block_threads, bucket_blocks)
     bucket_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
-  follow_earlier_kernels();
+  look_ahead();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first<count_of::chunks>(c.table);
+  follow_earlier_kernels();
   bucket_agent<Problem>{c}.run();
 }
 
@@ -116,12 +117,12 @@ template <class Problem>
 __global__ void __launch_bounds__(block_threads, attend_agent<Problem>::resident_blocks)
     attend_kernel(__grid_constant__ launch_arguments<Problem> const l) {
   extern __shared__ __align__(128) char shared[];
-  follow_earlier_kernels();
+  look_ahead();
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_first<count_of::attends>(c.table);
   using agent = attend_agent<Problem>;
-  agent{c, memory.rest, agent::stages_of(l.stages)}.run();
+  agent{c, memory.rest, agent::stages_of(l.stages)}.run([] { follow_earlier_kernels(); });
 }
 
 template <class Problem>
