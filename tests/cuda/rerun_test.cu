@@ -174,21 +174,27 @@ TEST_CASE("[tka.scratch_limit] [tka.approximate] buckets in several waves") {
   }
 }
 
+/// 2304 parts for 40 to 88 warps, or 10 to 22 blocks, which take neighbours. Most share a row: one
+/// attends the row's first part behind dozens of others, the next its last part first of all. In
+/// between scratch holds NaN.
+template <class Precision>
+void parts_far_apart(oracle::problem const& p) {
+  auto const expected = run<tka::exact_radix, Precision>(p, {});
+  for (int const workers : {5, 7, 11}) {
+    CAPTURE(workers);
+    settings const set{.schedule = tka::schedule{.workers = workers, .query_tile = 64}};
+    CHECK(difference(expected, run<tka::exact_radix, Precision>(p, set)) == "");
+  }
+}
+
 TEST_CASE("[tka.workspace] [tka.invariant] a row is finished behind the last of its parts") {
   random_source random("parts far apart");
   INFO(random);
   auto r = rules();
   r.k = 600;  // three parts
   auto const p = make_problem(r, {{96, 1500}}, contents::normal, random);
-  auto const expected = run<tka::exact_radix, tka::bf16>(p, {});
-  // 2304 parts for 40 to 88 warps, which take neighbours. Most share a row: one attends the row's
-  // first part behind dozens of others, the next its last part first of all. In between scratch
-  // holds NaN.
-  for (int const workers : {5, 7, 11}) {
-    CAPTURE(workers);
-    settings const set{.schedule = tka::schedule{.workers = workers, .query_tile = 64}};
-    CHECK(difference(expected, run<tka::exact_radix, tka::bf16>(p, set)) == "");
-  }
+  parts_far_apart<tka::bf16>(p);  // by warps
+  parts_far_apart<tka::fp32>(p);  // by blocks
 }
 
 TEST_CASE("[tka.workspace] different calls, one after the other in one dirty workspace") {
