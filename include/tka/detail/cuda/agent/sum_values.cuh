@@ -117,6 +117,7 @@ class sum_values_agent {
                                                     std::int32_t count) const noexcept {
     __syncwarp();
     std::int32_t const done = lane_ == 0 ? own.count_parts(count) : 0;
+    __syncwarp();  // what the first lane may read, all may
     return __shfl_sync(0xffffffffu, done, 0);
   }
 
