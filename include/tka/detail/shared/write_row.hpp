@@ -50,6 +50,10 @@ struct token_heads {
   }
 };
 
+// clang before 17 deduces no aggregate without it.
+template <class T>
+token_heads(T const*, std::int64_t, std::int32_t) -> token_heads<T>;
+
 /// e4m3 with scales by `scales`: own scales of a token are chosen and written, shared ones read.
 /// `row` is that of `head`, widened.
 template <class From, class Crew>
