@@ -8,19 +8,29 @@
 
 Either file may be Google Benchmark's output with repetitions, that of a run_matrix.py, of
 bench/cuda/decode.py, or of bench/compile_time.py, where a tenth is allowed since each is taken once.
-A point has moved where the medians of its repetitions differ by more than `--minimum` and by more
-than `--factor` times the scatter of both runs (median absolute deviations, scaled to standard
+
+Where both files come of one run_matrix.py with `--against`, of at least 7 rounds in each of which both
+programs ran one process, the order drawn by a coin, a point has moved where the median over the rounds of
+after / before differs by more than `--minimum`, and where its mean stands out further from its scatter than
+that of any point does with the names of the programs swapped in any rounds, in all points at once (with
+8 rounds: 127 ways; with more, all but 1 in 128 of them). If the programs are the same, only the coin tells
+them apart: anything is then reported in one of 128 comparisons, however restless the machine.
+
+Elsewhere a point has moved where the medians of its repetitions differ by more than `--minimum` and by
+more than `--factor` times the scatter of both runs (median absolute deviations, scaled to standard
 deviations, added as squares). A point that only one run has, or that only one refuses, has moved too.
 
 Where repetitions say what read bandwidth they met before and after, those that met one further than
 `--calm` from the usual one of both runs are left out: the machine was in another state, whatever the
-program. A point with too few repetitions left is undecided.
+program. A point with too few repetitions left is undecided. Of programs that took turns they are left
+out only where that spares every point as many rounds.
 
 Exit status: 0 nothing moved, 1 something did, 2 nothing could be compared.
 """
 
 import argparse
 import dataclasses
+import itertools
 import json
 import math
 import pathlib
@@ -28,6 +38,10 @@ import statistics
 import sys
 
 FEWEST = 3  # samples of a point, below which there is no scatter to speak of
+FEWEST_ROUNDS = 7  # below which swapping names shows nothing: one in 64 at best
+FALSE_REPORTS = 128  # one in so many comparisons of the same program
+LEAST_SCATTER = 0.005  # of the ratios of rounds: less is luck
+SAME = ("device", "threads", "flags")  # in what can be compared
 COMPILE_MINIMUM = 0.1  # of compile times, which are taken once and have no scatter
 
 
@@ -41,15 +55,18 @@ class Point:
     refused: str = ""
     met: list = dataclasses.field(default_factory=list)  # (before, after) of each sample, where known
     minimum: float = 0.0  # changes below this are never reported
+    rounds: list = dataclasses.field(default_factory=list)  # of each sample: its process
 
     def calm(self, usual, calm):
         """The point without the samples that met an unusual bandwidth."""
         if not self.met:
             return self
-        kept = [
-            (x, m) for x, m in zip(self.samples, self.met) if all(abs(rate / usual - 1) <= calm for rate in m)
-        ]
-        return Point([x for x, _ in kept], self.refused, [m for _, m in kept])
+        kept = [i for i, m in enumerate(self.met) if all(abs(rate / usual - 1) <= calm for rate in m)]
+
+        def of(values):
+            return [values[i] for i in kept] if values else []
+
+        return Point(of(self.samples), self.refused, of(self.met), self.minimum, of(self.rounds))
 
     @property
     def median(self):
@@ -84,7 +101,7 @@ def of_matrix(data, statistic):
         samples = found.get("samples", {})
         met = list(zip(samples.get("read_before", []), samples.get("read_after", [])))
         chosen = samples.get(statistic) or samples.get("real_time", [])
-        points[found["name"]] = Point(chosen, found.get("refused", ""), met)
+        points[found["name"]] = Point(chosen, found.get("refused", ""), met, rounds=samples.get("process", []))
     return points
 
 
@@ -104,8 +121,15 @@ def of_compile_times(data):
     return {name: Point([s] * FEWEST, minimum=COMPILE_MINIMUM) for name, s in data["compile_seconds"].items()}
 
 
+@dataclasses.dataclass
+class Run:
+    points: dict  # {name: Point}
+    about: dict  # what must be the same, where known
+    turns: object = None  # what the two files of programs that took turns have in common
+
+
 def read(path, statistic):
-    """{name: Point} of one file."""
+    """The Run of one file."""
     try:
         data = json.loads(pathlib.Path(path).read_text("utf-8"))
         if "benchmarks" in data:
@@ -118,6 +142,8 @@ def read(path, statistic):
             points = of_matrix(data, statistic)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
         raise Unusable(f"{path}: not the output of a benchmark: {problem!r}") from problem
+    if data.get("rejected"):
+        raise Unusable(f"{path}: rejected: {data['rejected'][0]}")
     few = [n for n, p in points.items() if not p.refused and len(p.samples) < FEWEST]
     if few:
         raise Unusable(
@@ -126,7 +152,8 @@ def read(path, statistic):
         )
     if not points:
         raise Unusable(f"{path}: no points")
-    return points
+    about = {key: data[key] for key in SAME if data.get(key) is not None}
+    return Run(points, about, data.get("turns"))
 
 
 @dataclasses.dataclass
@@ -170,13 +197,67 @@ def usual_rate(*runs):
     return statistics.median(rates) if rates else None
 
 
+def ratios(before, after):
+    """{round: log of the median after over the median before} of one point."""
+    medians = []
+    for point in (before, after):
+        of = {}
+        for number, sample in zip(point.rounds, point.samples):
+            of.setdefault(number, []).append(sample)
+        medians.append({number: statistics.median(samples) for number, samples in of.items()})
+    return {n: math.log(medians[1][n] / medians[0][n]) for n in medians[0] if n in medians[1]}
+
+
+def error(values):
+    """The standard error of their mean."""
+    return (statistics.stdev(values) + LEAST_SCATTER) / math.sqrt(len(values))
+
+
+def standing_out(points):
+    """How far a point's mean ratio, over its error, must lie from 0 so that only 1 of FALSE_REPORTS ways of
+    swapping the programs' names in rounds has a point further out; `points` hold the same rounds."""
+    count = len(points[0])
+    furthest = []
+    for signs in itertools.product((1, -1), repeat=count - 1):
+        swapped = [[values[0], *(s * v for s, v in zip(signs, values[1:]))] for values in points]
+        furthest.append(max(abs(statistics.fmean(values)) / error(values) for values in swapped))
+    # The names as they are count among the ways.
+    return sorted(furthest, reverse=True)[max(1, len(furthest) // FALSE_REPORTS)]
+
+
+def judge_rounds(before, after, minimum):
+    """{name: Verdict} of the points of two programs that took turns, as far as rounds can tell."""
+    found = {n: ratios(before[n], after[n]) for n in before if n in after}
+    rounds = set().union(*found.values()) if found else set()
+    whole = {n: [of[r] for r in sorted(rounds)] for n, of in found.items() if of.keys() == rounds}
+    if len(rounds) < FEWEST_ROUNDS or not whole:
+        return {}
+    needed = standing_out(list(whole.values()))
+    verdicts = {}
+    for name, values in whole.items():
+        change = math.exp(statistics.median(values)) - 1
+        allowed = max(minimum, math.exp(needed * error(values)) - 1)
+        moved = abs(statistics.fmean(values)) > needed * error(values) and abs(statistics.median(values)) > math.log1p(minimum)
+        verdicts[name] = Verdict(name, moved, change=change, allowed=allowed)
+    return verdicts
+
+
 def compare(before, after, minimum, factor, calm):
-    usual = usual_rate(before, after)
-    if usual is not None:
-        before = {name: point.calm(usual, calm) for name, point in before.items()}
-        after = {name: point.calm(usual, calm) for name, point in after.items()}
-    names = list(dict.fromkeys([*before, *after]))
-    return [judge(n, before.get(n), after.get(n), minimum, factor) for n in names]
+    for key in before.about.keys() & after.about.keys():
+        if before.about[key] != after.about[key]:
+            raise Unusable(f"{key}: {before.about[key]} and {after.about[key]} are not comparable")
+    usual = usual_rate(before.points, after.points)
+    quiet = []
+    for run in (before, after):
+        quiet.append({n: p if usual is None else p.calm(usual, calm) for n, p in run.points.items()})
+    judged = {}
+    if before.turns and before.turns == after.turns:
+        # Rounds share what they meet, so an unusual bandwidth is left out only where that spares all points.
+        judged = judge_rounds(before.points, after.points, minimum)
+        of_quiet = judge_rounds(*quiet, minimum)
+        judged = of_quiet if of_quiet.keys() == judged.keys() else judged
+    names = dict.fromkeys([*before.points, *after.points])
+    return [judged.get(n) or judge(n, quiet[0].get(n), quiet[1].get(n), minimum, factor) for n in names]
 
 
 def main(words=None):
@@ -192,10 +273,10 @@ def main(words=None):
     try:
         before = read(options.before, options.statistic)
         after = read(options.after, options.statistic)
+        verdicts = compare(before, after, options.minimum, options.factor, options.calm)
     except Unusable as problem:
         print(f"guard.py: {problem}", file=sys.stderr)
         return 2
-    verdicts = compare(before, after, options.minimum, options.factor, options.calm)
     moved = [v for v in verdicts if v.moved]
     undecided = [v for v in verdicts if v.undecided]
     for verdict in verdicts if options.all else moved + undecided:

@@ -85,6 +85,8 @@ def cpu_points():
     yield {"batch": 4, "short": True}
     yield {"batch": 16, "kv_len": 8 * K}
     yield {"batch": 16, "kv_len": 8 * K, "scope": "kv_group"}
+    for batch, kv_len in ((1, 1024 * K), (64, 8 * K), (256, 8 * K)):  # fit no memory, and say so
+        yield {"batch": batch, "kv_len": kv_len}
     for k in (64, 256, 1024, 4096):
         yield {"k": k, "short": k == 64}
     yield {"bound": "1M", "short": True}

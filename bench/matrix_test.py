@@ -30,7 +30,7 @@ entry = {{"run_type": "iteration", "real_time": ms, "median_ms": ms, "least_ms":
           "run_name": "short/selection:exact_radix/batch:8/iterations:1/manual_time"}}
 bad = {{"run_type": "iteration", "run_name": "full/batch:256/iterations:1/manual_time", "error_occurred": True,
         "error_message": "{refused}"}}
-context = {{"device": "NVIDIA H200", "cuda": "13000", "cub": "1", "date": "-", "launch_us": "0.7",
+context = {{"device": "NVIDIA H200", "cuda": "13000", "cub": "1", "date": "-", "launch_us": "{launch}",
             "delay_percent": words.get("delay", "0"), "read_bytes_per_second": "{read}",
             "gather_bytes_per_second": "4.4e12"}}
 count = int(words["benchmark_repetitions"])
@@ -85,10 +85,10 @@ class Json(unittest.TestCase):
 
 
 class OnGpu(unittest.TestCase):
-    def run_it(self, read, *words, refused="infeasible"):
+    def run_it(self, read, *words, launch="0.5", refused="infeasible"):
         with tempfile.TemporaryDirectory() as folder:
             program = pathlib.Path(folder) / "program"
-            program.write_text(PROGRAM.format(python=sys.executable, read=read, refused=refused))
+            program.write_text(PROGRAM.format(python=sys.executable, read=read, launch=launch, refused=refused))
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
             output = pathlib.Path(folder) / "out.json"
             before, out = sys.argv, sys.stdout
@@ -107,7 +107,7 @@ class OnGpu(unittest.TestCase):
         good, bad = result["points"]
         self.assertEqual(good["name"], "short/selection:exact_radix/batch:8")
         self.assertEqual(len(good["samples"]["median_ms"]), 25)  # five processes of five
-        self.assertAlmostEqual(good["floor_ms"], (4e8 / 4.6e12 + 0.7e-6) * 1e3, 5)
+        self.assertAlmostEqual(good["floor_ms"], (4e8 / 4.6e12 + 0.5e-6) * 1e3, 5)
         self.assertEqual(bad["refused"], "infeasible")
         self.assertNotIn("rejected", result)
 
@@ -120,6 +120,9 @@ class OnGpu(unittest.TestCase):
         status, (result,) = self.run_it("4.0e12")
         self.assertEqual(status, 3)
         self.assertIn("read_bytes_per_second", result["rejected"][0])
+        status, (result,) = self.run_it("4.6e12", launch="0.7")
+        self.assertEqual(status, 3)
+        self.assertIn("launch_us", result["rejected"][0])
 
     def test_incomplete_build_is_rejected(self):
         status, (result,) = self.run_it("4.6e12", refused="this build has no attend/a/b/c/d")

@@ -11,16 +11,17 @@ number a repetition, and of these `median_ms`, `spread` (largest - smallest, ove
 
 import json
 import pathlib
-import shlex
+import random
+import secrets
 import statistics
 import subprocess
 
 import guard
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SAMPLED = ("real_time", "median_ms", "least_ms", "read_before", "read_after")
+SAMPLED = ("real_time", "median_ms", "least_ms", "read_before", "read_after", "enqueue_us")
 CONSTANT = (
-    "k_bytes", "v_bytes", "multiply_adds", "launches", "enqueue_us", "recall", "expected_recall", "retained_mass",
+    "k_bytes", "v_bytes", "multiply_adds", "launches", "recall", "expected_recall", "retained_mass",
     "exact_retained_mass", "largest_difference",
 )
 CALM = 0.15  # how far from the usual read bandwidth a repetition may be that counts for the median
@@ -44,7 +45,7 @@ def rounded(x):
 def points_of(runs):
     """One entry for each point: its name, what is constant, the samples of all processes."""
     points = {}
-    for entry in (e for run in runs for e in run["benchmarks"] if e["run_type"] == "iteration"):
+    for number, entry in ((n, e) for n, run in enumerate(runs) for e in run["benchmarks"] if e["run_type"] == "iteration"):
         name = entry["run_name"].removesuffix("/manual_time").removesuffix("/iterations:1")
         point = points.setdefault(name, {"name": name, "axes": axes_of(name)})
         if entry.get("error_occurred"):
@@ -55,6 +56,7 @@ def points_of(runs):
         for key in SAMPLED:
             if key in entry:
                 samples.setdefault(key, []).append(rounded(entry[key]))
+        samples.setdefault("process", []).append(number)
     return list(points.values())
 
 
@@ -78,6 +80,8 @@ def finish(points, ceilings):
         calm = every.calm(usual, CALM).samples
         kept = calm if len(calm) >= guard.FEWEST else every.samples
         middle = statistics.median(kept)
+        if "enqueue_us" in point["samples"]:  # the same for all repetitions of a process
+            point["enqueue_us"] = rounded(statistics.median(point["samples"].pop("enqueue_us")))
         point["median_ms"] = rounded(middle)
         point["spread"] = rounded((max(kept) - min(kept)) / middle)
         if "k_bytes" in point:
@@ -110,14 +114,12 @@ def words_for(pattern, repetitions):
 
 
 def run_in_turn(programs, processes, run_once):
-    """{output: [run]} of several programs {output: command}, a process each in turn."""
+    """{output: [run]} of several programs {output: command}, a process each in every round; and where they are
+    several the seed of the coin that said whose turn came first in each, which marks their files."""
     runs = {output: [] for output in programs}
-    for i in range(processes):
-        order = list(programs.items())
-        for output, program in order if i % 2 == 0 else reversed(order):
+    seed = secrets.randbits(32)
+    coin = random.Random(seed)
+    for _ in range(processes):
+        for output, program in coin.sample(list(programs.items()), len(programs)):
             runs[output].append(run_once(program))
-    return runs
-
-
-def shown(words):
-    return shlex.join(map(str, words))
+    return runs, {"turns": seed} if len(programs) > 1 else {}

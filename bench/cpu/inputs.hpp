@@ -50,7 +50,6 @@ class pool {
       key[component::one] = T(1.0f);
       put(key + component::ramp,
           static_cast<float>(row % ramp_length) / static_cast<float>(ramp_length));
-      if (!std::is_same_v<T, tka::bfloat16_t>) continue;  // scores vary only where k is bf16
       for (int head = 0; head < group; ++head) {
         put(key + component::uniform + 2 * head, uniform(random));
         put(key + component::sparse + 2 * head, uniform(random) < 0.94f ? 0.0f : normal(random));

@@ -9,8 +9,8 @@
 
 `--filter ^short/` is the list that bench/guard.py compares. Repetitions of all points are shuffled,
 so that a spell of a busy machine falls on no point alone; processes are several because each is
-given other memory. `--against` runs another build of bench_matrix in turn with this one and writes
-its figures to FILE. Where PyTorch is installed its dense attention is measured too, over the same inputs.
+given other memory. `--against` runs another build of bench_matrix in turn with this one, a coin says
+which is first in each round, and writes its figures to FILE. Where PyTorch is installed its dense attention is measured too, over the same inputs.
 """
 
 import argparse
@@ -100,10 +100,10 @@ def main():
                         before["samples"][key] += samples
         return json.loads(raw.read_text())
 
-    runs = results.run_in_turn(programs, options.processes, run_once)
+    runs, turns = results.run_in_turn(programs, options.processes, run_once)
     shutil.rmtree(inputs, ignore_errors=True)  # two gigabytes
     for output in programs:
-        result = result_of(runs[output], words, list(torch_points.values()))
+        result = {**result_of(runs[output], words, list(torch_points.values())), **turns}
         if output != options.output:  # built elsewhere, from what is not known here
             result.update(commit=None, dirty=None, compiler=None, flags=None)
         results.write(output, result)

@@ -107,8 +107,7 @@ int32_t tka_bench_spin(int64_t nanoseconds, void* stream);
    every process. */
 enum tka_bench_seed {
   TKA_BENCH_SEED_VALUES = 1,
-  TKA_BENCH_SEED_SCORES = 2,
-  TKA_BENCH_SEED_INDEX = 3
+  TKA_BENCH_SEED_SCORES = 2
 };
 /* Rows of 128 from `first_row` of all keys on, in which every distribution of scores.hpp is hidden.
  */

@@ -89,7 +89,7 @@ class Results(unittest.TestCase):
         timed = {"check": good, "spread": 0.01, "same_bits_in_graph": True}
         return {
             "device": "NVIDIA H200",
-            "ceilings": {"read_gbs": 4000.0},
+            "ceilings": {"read_gbs": 4000.0, "gather_256b_gbs": 4300.0},
             "libraries": {"": {"stale": False}},
             "points": [
                 {
@@ -135,7 +135,7 @@ class Results(unittest.TestCase):
     def test_complaints(self):
         lines = decode.complaints(decode.finish(self.result(), "composed"))
         self.assertEqual(len(lines), 4)
-        self.assertTrue(lines[0].startswith("REJECT: reads at 4000"))
+        self.assertTrue(lines[0].startswith("REJECT: read_gbs is 4000"))
         self.assertIn("8x32K cudnn: spread 20%", lines)
         self.assertIn("8x32K flash: RuntimeError: no", lines)
         self.assertIn("8x32K kv_group: WRONG, not the k largest", lines)

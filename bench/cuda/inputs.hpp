@@ -89,12 +89,10 @@ inline memory<float> const& score_pool() {
   return made;
 }
 
-/// [batch, q_heads, head_dim] under which scores are distributed as the point says; bf16 with fp8.
-inline memory<std::byte> queries(element type, point const& p) {
-  element const stored = type == element::fp8 ? element::bf16 : type;
-  std::int64_t const heads = std::int64_t{p.batch} * q_heads;
-  std::vector<std::byte> all(static_cast<std::size_t>(heads * head_dim * bytes_of(stored)));
-  tka_bench_make_queries(all.data(), static_cast<std::int32_t>(stored), p.scores, heads);
+/// [heads, head_dim] under which scores are distributed as `scores` says.
+inline memory<std::byte> queries(element type, char const* scores, std::int64_t heads) {
+  std::vector<std::byte> all(static_cast<std::size_t>(heads * head_dim * bytes_of(type)));
+  tka_bench_make_queries(all.data(), static_cast<std::int32_t>(type), scores, heads);
   return memory<std::byte>(all);
 }
 

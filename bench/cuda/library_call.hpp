@@ -121,7 +121,9 @@ class library_call final : public subject {
       copies_ = copies_for(p_, indexed_ ? index_bytes : bytes, pool_of(type_).elements / elements_);
     }
     if (copies_ < 1) throw failure("infeasible: its scores are more than are set aside");
-    q_ = queries(type_, p_);
+    // With fp8 keys queries are bf16.
+    q_ = queries(type_ == element::fp8 ? element::bf16 : type_, p_.scores,
+                 std::int64_t{p_.batch} * q_heads);
     lengths_ = memory<std::int32_t>(
         std::vector<std::int32_t>(static_cast<std::size_t>(p_.batch), p_.kv_len));
     if (paged_) {
@@ -131,8 +133,7 @@ class library_call final : public subject {
       table_ = memory<std::int32_t>(table);
     }
     if (indexed_) {
-      index_q_ = memory<std::byte>(std::int64_t{p_.batch} * index_heads * head_dim);
-      fill_normal(index_q_.get(), element::fp8, index_q_.size(), TKA_BENCH_SEED_INDEX);
+      index_q_ = queries(element::fp8, "normal", std::int64_t{p_.batch} * index_heads);
       weights_ = memory<float>(
           std::vector<float>(static_cast<std::size_t>(p_.batch) * index_heads, 0.125f));
       index_copies_ = pool_of(element::fp8).elements / (tokens * head_dim);
