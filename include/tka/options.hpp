@@ -80,8 +80,9 @@ struct options {
   tka::metrics metrics = tka::metrics::selected;
   tka::bucketing bucketing{};  ///< only `bucketed`
   tka::shard shard{};
-  /// Bytes of scratch that a `cuda` plan may ask for; more only where one unit of work (at most 64
-  /// score rows of kv_len keys) needs more. Less scratch, more passes; never another result.
+  /// Bytes of scratch that a `cuda` plan may ask for; more only where one unit of work of one token
+  /// (at most 64 score rows of kv_len keys, or 1 + group with softmax_sum) needs more. Less
+  /// scratch, more passes; never another result.
   std::int64_t scratch_limit = std::int64_t{256} << 20;
 };
 

@@ -25,7 +25,8 @@
 namespace tka::inline TKA_ABI {
 
 /// Tensors of `select_top_k`; names and shapes as in `attention_tensors`. Outputs that are null
-/// are not made.
+/// are not made. The plan asks for a qk_dim that the backend serves, also where q and k are not
+/// read.
 template <class Selection, class Precision, class Form>
 struct selection_tensors {
   tensor_view<typename Precision::query_type const> q{};  ///< not read with an indexer or

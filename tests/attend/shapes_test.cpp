@@ -115,6 +115,27 @@ TEST_CASE("[tka.attention] query positions that are given, also out of order and
   CHECK(whole_fault<packed_precision, packed>(p) == "");
 }
 
+TEST_CASE("[tka.attention] query positions that are given, windows far from one another") {
+  random_source random("positions and windows");
+  INFO(random);
+  using window = tka::visibility::sliding_window;
+  for (int const sinks : {0, 5, 150}) {
+    CAPTURE(sinks);
+    oracle::rules r;
+    r.q_heads = 2;
+    r.kv_heads = 1;
+    r.visibility = oracle::visibility::sliding_window;
+    r.window = 140;
+    r.sinks = sinks;
+    r.k = 160;
+    auto p = make_problem(r, {{6, 2000}, {6, 900}}, contents::integers, random);
+    p.sequences[0].query_position = {1999, 0, 1157, -1, 2500, 300};
+    p.sequences[1].query_position = {200, 201, 899, 203, 204, 0};
+    CHECK(whole_fault<tka::fp32, tka::form<window>>(p) == "");
+    CHECK(whole_fault<tka::bf16, tka::form<tka::kv::ragged, window>>(p) == "");
+  }
+}
+
 TEST_CASE("[tka.empty] more query tokens than keys: the leading rows are empty") {
   random_source random("more queries");
   INFO(random);

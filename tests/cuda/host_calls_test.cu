@@ -192,6 +192,24 @@ TEST_CASE("[tka.scratch_limit] what a plan asks for") {
   CHECK(call.plan(small, o, device_of()).scratch_bytes < least);
 }
 
+TEST_CASE("[tka.scratch_limit] one unit asks for its rows, under the least limit so do many") {
+  constexpr auto call = tka::sparse_attention<tka::exact_radix, tka::bf16, tka::cuda>;
+  constexpr std::int32_t kv_len = 1 << 20;
+  constexpr std::int32_t group = 4;
+  tka::shape s{
+      .q_heads = group, .kv_heads = 1, .q_len = 1, .kv_len = kv_len, .qk_dim = 128, .v_dim = 128};
+  tka::options o{.budget = tka::top_k(2048), .scale = 1.0f};
+  std::size_t const one = call.plan(s, o, device_of()).scratch_bytes;
+  std::size_t const scores = sizeof(float) * group * kv_len;
+  CHECK(one >= scores);
+  CHECK(one <= scores + scores / 16);
+  s.kv_heads = 8;
+  s.q_heads = 8 * group;
+  CHECK(call.plan(s, o, device_of()).scratch_bytes > 7 * scores);
+  o.scratch_limit = 1;
+  CHECK(call.plan(s, o, device_of()).scratch_bytes <= scores + scores / 16);
+}
+
 TEST_CASE("[tka.scratch_limit] what selects rows together counts too") {
   constexpr auto call = tka::sparse_attention<tka::exact_radix, tka::bf16, tka::cuda>;
   tka::shape const s{.batch = 16,
@@ -241,6 +259,10 @@ TEST_CASE("[tka.status] devices with 99 KB of shared memory a block plan every c
                            .index_dim = r.index_dim};
         constexpr auto call = tka::sparse_attention<Selection, Precision, tka::cuda, Form>;
         CHECK(call.supported(s, options_of(r), device) == tka::status::ok);
+        // Each takes 1 KB more, in steps of 128 bytes: a cooperative launch needs them all at once.
+        auto const plan = call.plan(s, options_of(r), device);
+        int const bytes = (plan.select_bytes + 1024 + 127) / 128 * 128;
+        CHECK(plan.select_blocks * bytes <= device.shared_bytes_per_multiprocessor);
       });
 }
 

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace {
 
@@ -36,6 +37,46 @@ TEST_CASE("[tka.scratch_limit] [tka.exact] [tka.lengths] a million keys in littl
   CHECK(attention_fault<tka::bf16>(got, p, lists_of(got, p)) == "");
   auto const tight = attend<tka::exact_radix>(a, options_of(r), {.scratch_limit = 1});
   CHECK(difference(got, tight) == "");
+}
+
+/// Most tiles of keys lie in the gap between sinks and window.
+template <class Precision, class Form>
+void windows_far_inside(char const* name) {
+  random_source random(name);
+  INFO(random);
+  int const n = fast() ? 20000 : 300000;
+  for (int const sinks : {0, 150}) {
+    CAPTURE(sinks);
+    oracle::rules r;
+    r.visibility = oracle::visibility::sliding_window;
+    r.window = 1000;
+    r.sinks = sinks;
+    r.recent = 16;
+    r.q_heads = 4;
+    r.kv_heads = 2;
+    r.qk_dim = 32;
+    r.v_dim = 16;
+    r.k = 256;
+    r.scale = 0.125;
+    for (int const tokens : {1, 3, 70}) {
+      CAPTURE(tokens);
+      std::vector<lengths> sizes{{tokens, 3000}, {tokens, 900}, {tokens, 0}};
+      if (tokens < 70) sizes.insert(sizes.begin(), {{tokens, n}, {tokens, n / 3 + 77}});
+      auto const p = make_problem(r, sizes, contents::integers, random);
+      arranged<Precision, Form> const a(p, {});
+      auto const got = attend<tka::exact_radix>(a, options_of(r));
+      CHECK(selection_fault(got, p) == "");
+      CHECK(attention_fault<Precision>(got, p, lists_of(got, p)) == "");
+      auto const tight = attend<tka::exact_radix>(a, options_of(r), {.scratch_limit = 1});
+      CHECK(difference(got, tight) == "");
+    }
+  }
+}
+
+TEST_CASE("[tka.forced] [tka.exact] windows far inside long sequences") {
+  using window = tka::visibility::sliding_window;
+  windows_far_inside<tka::bf16, tka::form<tka::kv::ragged, window>>("far windows, by warps");
+  windows_far_inside<tka::fp32, tka::form<window>>("far windows, by blocks");
 }
 
 TEST_CASE("[tka.strides] offsets are 64-bit") {

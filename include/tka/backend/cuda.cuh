@@ -17,12 +17,13 @@ namespace tka::inline TKA_ABI {
 /// Runs on the current device, on the stream that the call is given. All pointers are device
 /// memory. A call is enqueued as a fixed sequence of kernels: no allocation, no synchronisation, no
 /// host read of device data; it can be captured into a graph with short sequences and replayed with
-/// long ones. The last kernel lets a programmatic dependent of the caller's begin early: as always,
-/// that one waits (griddepcontrol.wait) before it reads. Where q and k have 16 or 8 bits, they are
-/// multiplied on tensor cores (8-bit ones widened), fp32 ones in chains of fused multiply-adds;
-/// sums are fp32. Compute capability 8.0 and up, CUDA 12.8 and up. Head sizes: multiples of 16 from
-/// 16 to 576 (qk_dim, index_dim) and to 512 (v_dim). Pages of index_layout::page_132 begin at
-/// multiples of 4 bytes, else status::misaligned.
+/// long ones. The last kernel lets a programmatic dependent of the caller's begin early: that one
+/// waits (griddepcontrol.wait) before it reads what the call writes, and before it writes what the
+/// call reads or has as scratch. Where q and k have 16 or 8 bits, they are multiplied on tensor
+/// cores (8-bit ones widened), fp32 ones in chains of fused multiply-adds; sums are fp32. Compute
+/// capability 8.0 and up, CUDA 12.8 and up. Head sizes: multiples of 16 from 16 to 576 (qk_dim,
+/// index_dim) and to 512 (v_dim). Pages of index_layout::page_132 begin at multiples of 4 bytes,
+/// else status::misaligned.
 struct cuda {
   using is_tka_backend = void;
 

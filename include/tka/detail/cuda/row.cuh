@@ -25,15 +25,21 @@ template <class Problem>
          geometry<Problem>{p}.selections();
 }
 
+/// Rows of all units, at most.
+template <class Problem>
+[[nodiscard]] constexpr double most_rows_of_call(plan const& p) noexcept {
+  geometry<Problem> const g{p};
+  // Units may be cut for fewer tokens than planned, and the last has rows behind the last token.
+  return static_cast<double>(p.shape.batch) * g.units_of_tile() * g.selections() *
+         (static_cast<double>(p.shape.q_len) + g.tokens - 1);
+}
+
 /// Rows of one wave, at most: all that there can be, or as many as fit if they are empty.
 template <class Problem>
 [[nodiscard]] constexpr std::int64_t most_rows_of_wave(plan const& p) noexcept {
-  geometry<Problem> const g{p};
-  // Units may be cut for fewer tokens than planned, and the last has rows behind the last token.
-  double const all = static_cast<double>(p.shape.batch) * g.units_of_tile() * g.selections() *
-                     (static_cast<double>(p.shape.q_len) + g.tokens - 1);
+  double const all = most_rows_of_call<Problem>(p);
   std::int64_t const words = larger(static_cast<std::int64_t>(p.options.scratch_limit / 4),
-                                    2 * words_of_smallest_unit<Problem>(p) + 128);
+                                    words_of_smallest_unit<Problem>(p) + 128);
   std::int64_t const fit = words / row_state_words;
   return all < static_cast<double>(fit) ? static_cast<std::int64_t>(all) : fit;
 }
@@ -53,15 +59,11 @@ template <class Problem>
   return l;
 }
 
-/// Scratch for the rows of all units, as long as they may be; one unit more, as a wave takes units
-/// that begin in it.
+/// Scratch for the rows of all units, as long as they may be.
 template <class Problem>
 [[nodiscard]] constexpr double most_words_of_rows(plan const& p) noexcept {
-  geometry<Problem> const g{p};
   row_layout const row = layout_of<Problem>(p, extent_of<Problem>(p, p.shape.kv_len));
-  double const units = static_cast<double>(p.shape.batch) * g.units_of_tile() *
-                       static_cast<double>(ceil_div(p.shape.q_len, g.tokens));
-  return static_cast<double>(row.words * g.selections() * g.tokens) * (units + 1.0) + 32.0;
+  return static_cast<double>(row.words) * most_rows_of_call<Problem>(p) + 32.0;
 }
 
 /// What the agents of one launch share.

@@ -11,8 +11,11 @@
 #include <tka/detail/cuda/unit.cuh>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/detail/shared/sequence.hpp>
+#include <tka/form.hpp>
+#include <tka/options.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
@@ -39,6 +42,21 @@ struct sequence_entry {
   std::int64_t per_unit[kinds];  ///< how many of each kind one unit has
 };
 
+/// Tiles of keys that the tokens of one unit see if they are neighbours, at most; else this is how
+/// its pieces are counted, and the last has the rest. At least one: who has the first piece of a
+/// unit describes its rows.
+template <class Problem>
+[[nodiscard]] __device__ std::int32_t tiles_of_unit(options const& o,
+                                                    sequence_entry const& e) noexcept {
+  std::int64_t tiles = e.extent.tiles;
+  if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
+    // Sinks, and the windows of neighbouring tokens, which may begin inside a tile.
+    std::int64_t const windows = std::int64_t{larger(o.window, o.recent)} + e.tokens - 1;
+    tiles = smaller(tiles, ceil_div(o.sinks, tile_keys) + ceil_div(windows, tile_keys) + 1);
+  }
+  return static_cast<std::int32_t>(larger<std::int64_t>(tiles, 1));
+}
+
 /// How blocks are cut into teams for the long rows of a wave.
 struct team_cut {
   std::uint32_t size;  ///< blocks of a team
@@ -48,7 +66,6 @@ struct team_cut {
 /// What is known of all sequences together.
 struct schedule_totals {
   std::int64_t first_wave[item_kinds];  ///< items of the first wave
-  std::int64_t unit_words;              ///< of the largest unit
   std::int64_t longest;                 ///< visible keys of a row, at most
   std::int64_t words;                   ///< of scratch for all rows
   std::int64_t parts;                   ///< of a list; 0: not the same for all sequences
@@ -128,21 +145,26 @@ struct wave {
   std::int64_t first_word;
 };
 
-/// The first unit whose scratch begins at or behind `word`.
-[[nodiscard]] __device__ inline std::int64_t unit_from_word(schedule_table const& t,
-                                                            std::int64_t word) noexcept {
-  if (word >= t.at(count_of::words, t.batch)) return t.at(count_of::units, t.batch);
-  std::int32_t const b = find_sequence(t, count_of::words, word);
-  std::int64_t const each = t.per_unit(count_of::words, b);
-  return t.at(count_of::units, b) + ceil_div(word - t.at(count_of::words, b), each);
-}
-
 /// How many items of a kind lie before a unit.
 [[nodiscard]] __device__ inline std::int64_t items_before(schedule_table const& t, count_of kind,
                                                           std::int64_t unit) noexcept {
   if (unit >= t.at(count_of::units, t.batch)) return t.at(kind, t.batch);
   std::int32_t const b = find_sequence(t, count_of::units, unit);
   return t.at(kind, b) + (unit - t.at(count_of::units, b)) * t.per_unit(kind, b);
+}
+
+/// The wave that begins with a unit: all the units behind whose scratch ends within `pool` words.
+/// There is at least one, as the pool holds the largest. A warp.
+[[nodiscard]] __device__ inline wave wave_from(schedule_table const& t, std::int64_t first_unit,
+                                               std::int64_t pool) noexcept {
+  std::int64_t const first_word = items_before(t, count_of::words, first_unit);
+  std::int64_t const end = first_word + pool;
+  if (end >= t.at(count_of::words, t.batch)) {
+    return {first_unit, t.at(count_of::units, t.batch), first_word};
+  }
+  std::int32_t const b = find_sequence(t, count_of::words, end);
+  std::int64_t const whole = (end - t.at(count_of::words, b)) / t.per_unit(count_of::words, b);
+  return {first_unit, t.at(count_of::units, b) + whole, first_word};
 }
 
 /// This block's share of a kind's items in a wave: neighbours, so that it stays in few units.

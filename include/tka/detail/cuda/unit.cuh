@@ -222,7 +222,10 @@ template <class Problem>
   if (!Problem::selects || s.kv_len <= least_keys_of_a_block) return 0;
   std::int64_t const rows = std::int64_t{s.batch} * s.q_len * p.scope_heads;
   std::int64_t const fit = p.options.scratch_limit / (4 * std::int64_t{sizeof(team_memory)});
-  return larger(std::int64_t{1}, smaller(fit, smaller(std::int64_t{p.schedule.workers}, rows)));
+  // A team has two blocks or more: of a kernel that selects, or of the one of all stages.
+  std::int64_t const blocks =
+      larger(std::int64_t{p.multiprocessors} * p.select_blocks, std::int64_t{p.schedule.workers});
+  return larger(std::int64_t{1}, smaller(fit, smaller(blocks / 2, rows)));
 }
 
 }  // namespace tka::inline TKA_ABI::detail::cuda

@@ -75,7 +75,8 @@ class combine_agent {
       if (!own.exists) continue;
       compact_range const range = own.range(c_);
       auto const first = static_cast<std::int32_t>(at.rest % chunks) * chunk_keys;
-      std::int32_t const last = smaller(range.visible(), first + chunk_keys);
+      auto const last = static_cast<std::int32_t>(
+          smaller<std::int64_t>(range.visible(), std::int64_t{first} + chunk_keys));
       for (std::int32_t i = first + static_cast<std::int32_t>(threadIdx.x); i < last;
            i += block_threads) {
         ordered_key& key = own.scores()[i];

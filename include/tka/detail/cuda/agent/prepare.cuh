@@ -37,18 +37,17 @@ struct prepare_agent {
       table.entries[b] = entry_of(b);
     }
     __shared__ std::int64_t all[kinds];
-    __shared__ std::int64_t unit_words;
     __syncthreads();
     // A warp a kind: running sums over the sequences.
     int const kind = static_cast<int>(threadIdx.x / 32);
     if (kind < kinds) scan(static_cast<count_of>(kind), all[kind]);
-    if (kind == kinds) find_largest(unit_words);
+    if (kind == kinds) find_longest();
     __syncthreads();
     if (kind < item_kinds) {
-      std::int64_t const span = pool_words - unit_words;
       std::int64_t items = all[kind];
-      if (all[static_cast<int>(count_of::words)] > span) {
-        items = items_before(table, static_cast<count_of>(kind), unit_from_word(table, span));
+      if (all[static_cast<int>(count_of::words)] > pool_words) {
+        items = items_before(table, static_cast<count_of>(kind),
+                             wave_from(table, 0, pool_words).last_unit);
       }
       if (threadIdx.x % 32 == 0) table.totals->first_wave[kind] = items;
     }
@@ -59,9 +58,9 @@ struct prepare_agent {
   [[nodiscard]] __device__ std::int64_t rows_of(sequence_entry const& e) const noexcept {
     return std::int64_t{e.tokens} * geometry<Problem>{p}.selections();
   }
-  /// Of one unit. Also where there is no key: who has the first one describes the unit's rows.
-  [[nodiscard]] __device__ static std::int64_t tiles_of(sequence_entry const& e) noexcept {
-    return larger(e.extent.tiles, 1);
+  /// Of one unit.
+  [[nodiscard]] __device__ std::int64_t tiles_of(sequence_entry const& e) const noexcept {
+    return tiles_of_unit<Problem>(p.options, e);
   }
   [[nodiscard]] __device__ std::int64_t units_of(sequence_entry const& e) const noexcept {
     return std::int64_t{e.token_tiles} * geometry<Problem>{p}.units_of_tile();
@@ -80,13 +79,13 @@ struct prepare_agent {
   }
 
   /// How units are cut to be scanned. To enter a unit is long, so each block gets a piece of one,
-  /// if then no block has more than an eighth above its share; else pieces are tiles, and each
-  /// block gets as many.
+  /// if then no block has more than an eighth above its share and all units are in one wave; else
+  /// pieces are tiles, and each block gets as many of each wave.
   __device__ void cut_units() const noexcept {
     auto const tiles = static_cast<float>(
         sum_of([this](sequence_entry const& e) { return units_of(e) * tiles_of(e); }));
     float const share = tiles / static_cast<float>(scan_blocks);
-    auto const pieces_of = [share](sequence_entry const& e) {
+    auto const pieces_of = [this, share](sequence_entry const& e) {
       auto const n = static_cast<std::int64_t>(static_cast<float>(tiles_of(e)) / share);
       return larger<std::int64_t>(smaller(n, tiles_of(e)), 1);
     };
@@ -99,18 +98,22 @@ struct prepare_agent {
       fair = fair && (own || units_of(e) == 0);
       return units_of(e) * n;
     });
-    bool const whole = __all_sync(0xffffffffu, fair) && pieces <= scan_blocks;
+    std::int64_t const words = sum_of([this](sequence_entry const& e) {
+      return units_of(e) * e.per_unit[static_cast<int>(count_of::words)];
+    });
+    bool const whole =
+        __all_sync(0xffffffffu, fair) && pieces <= scan_blocks && words <= pool_words;
     for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
       sequence_entry& e = table.entries[b];
       e.per_unit[static_cast<int>(count_of::pieces)] = whole ? pieces_of(e) : tiles_of(e);
     }
   }
 
-  /// Where there are rows for all blocks, fewer of them are long.
+  /// Where there are rows for all multiprocessors, fewer of them are long.
   __device__ void find_long_rows() const noexcept {
     std::int64_t const rows =
         sum_of([this](sequence_entry const& e) { return units_of(e) * rows_of(e); });
-    bool const many = rows * 2 >= p.schedule.workers;
+    bool const many = rows >= p.multiprocessors;
     std::int64_t const from = many ? most_keys_of_a_block : least_keys_of_a_block;
     for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
       sequence_entry& e = table.entries[b];
@@ -166,15 +169,13 @@ struct prepare_agent {
     if (lane == 0 && kind == count_of::words) table.totals->words = before;
   }
 
-  __device__ void find_largest(std::int64_t& unit_words) const noexcept {
+  __device__ void find_longest() const noexcept {
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
-    std::int64_t most = 1;
     std::int64_t longest = 0;
     std::int32_t least_parts = 0x7fffffff;
     std::int32_t most_parts = 0;
     for (std::int32_t b = lane; b < table.batch; b += 32) {
       if (table.entries[b].token_tiles > 0) {
-        most = larger(most, table.per_unit(count_of::words, b));
         longest = larger(longest, table.entries[b].extent.visible);
         least_parts = smaller(least_parts, table.entries[b].extent.parts);
         most_parts = larger(most_parts, table.entries[b].extent.parts);
@@ -182,13 +183,11 @@ struct prepare_agent {
     }
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) {
-      most = larger(most, __shfl_xor_sync(0xffffffffu, most, step));
       longest = larger(longest, __shfl_xor_sync(0xffffffffu, longest, step));
     }
     least_parts = __reduce_min_sync(0xffffffffu, least_parts);
     most_parts = __reduce_max_sync(0xffffffffu, most_parts);
     if (lane == 0) {
-      table.totals->unit_words = unit_words = most;
       table.totals->longest = longest;
       table.totals->parts = least_parts == most_parts ? most_parts : 0;
     }

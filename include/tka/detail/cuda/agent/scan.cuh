@@ -132,7 +132,7 @@ class scan_agent {
     }
     __syncthreads();
     // The last warp has the fewest keys, if any.
-    if (from == 0 && threadIdx.x >= 32 * (Warps - 1)) unit_.describe_rows();
+    if (unit_.has_first() && threadIdx.x >= 32 * (Warps - 1)) unit_.describe_rows();
     stream(q, from, to);
   }
 

@@ -69,7 +69,7 @@ class score_agent {
  private:
   __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
-    if (from == 0 && thread >= block_threads - 32) unit_.describe_rows();
+    if (unit_.has_first() && thread >= block_threads - 32) unit_.describe_rows();
     if constexpr (Problem::by_given) {
       for (std::int32_t t = unit_.next_tile(from, to); t < to; t = unit_.next_tile(t + 1, to))
         take_given(t);

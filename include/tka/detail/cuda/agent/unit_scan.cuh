@@ -14,8 +14,10 @@
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
+#include <tka/form.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::cuda {
 
@@ -34,7 +36,7 @@ class unit_scan {
   __device__ unit_scan(context<Problem> const& c, unit_memory<Rows>& memory) noexcept
       : c_(c), memory_(memory), kv_(c.a.kv), page_size_(c.p.shape.page_size) {}
 
-  /// use(first tile, last tile) for each unit of this block's share, entered.
+  /// use(first tile, behind the last one) for each unit of this block's share, entered.
   template <class Use>
   __device__ void each(Use&& use) noexcept {
     share const s = c_.shares[count_of::pieces];
@@ -45,20 +47,17 @@ class unit_scan {
       enter(at.b, at.unit);
       auto const from = static_cast<std::int32_t>(at.rest);
       auto const to = static_cast<std::int32_t>(at.rest + count);
-      if (std::int32_t const tiles = larger(entry_->extent.tiles, 1); pieces == tiles) {
-        use(from, to);
-      } else {
-        auto const tile_of = [tiles, n = static_cast<std::uint32_t>(pieces)](std::int32_t piece) {
-          return static_cast<std::int32_t>(static_cast<std::uint32_t>(tiles * piece) / n);
-        };
-        use(tile_of(from), tile_of(to));
-      }
+      has_first_ = from == 0;
+      use(border(from, pieces), border(to, pieces));
       n += count;
     }
   }
 
+  /// Whether this block has the first piece of the unit.
+  [[nodiscard]] __device__ bool has_first() const noexcept { return has_first_; }
+
   /// Leaves the records of the unit's rows, a lane a row. A warp of the block that has its first
-  /// tile.
+  /// piece.
   __device__ void describe_rows() const noexcept {
     std::int32_t const each = c_.g.selections();
     std::int32_t const rows = entry_->tokens * each;
@@ -104,14 +103,9 @@ class unit_scan {
 
   /// The first tile of [t, to) that any token of the unit sees, or `to`.
   [[nodiscard]] __device__ std::int32_t next_tile(std::int32_t t, std::int32_t to) const noexcept {
-    while (t < to) {
-      std::int64_t const first = std::int64_t{t} * tile_keys;
-      if (first < seen_.end && (first < seen_.sinks_end || first + tile_keys > seen_.main_begin)) {
-        return t;
-      }
-      ++t;
-    }
-    return to;
+    std::int32_t const main = seen_.main_begin / tile_keys;
+    if (t < main && std::int64_t{t} * tile_keys >= seen_.sinks_end) t = main;
+    return t < to && std::int64_t{t} * tile_keys < seen_.end ? t : to;
   }
 
   [[nodiscard]] __device__ location locate(std::int32_t local) const noexcept {
@@ -141,6 +135,26 @@ class unit_scan {
   }
 
  private:
+  /// The tile with which a piece of the unit begins; behind the last piece one that is behind all.
+  [[nodiscard]] __device__ std::int32_t border(std::int32_t piece,
+                                               std::int64_t pieces) const noexcept {
+    std::int32_t const all = larger(entry_->extent.tiles, 1);
+    if (piece == pieces) return all;
+    std::int32_t const tiles = tiles_of_unit<Problem>(c_.p.options, *entry_);
+    auto tile = piece;
+    if (pieces != tiles) {
+      tile = static_cast<std::int32_t>(static_cast<std::uint32_t>(tiles * piece) /
+                                       static_cast<std::uint32_t>(pieces));
+    }
+    if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
+      // Between sinks and windows there is nothing to scan.
+      auto const sinks = static_cast<std::int32_t>(ceil_div(seen_.sinks_end, tile_keys));
+      std::int32_t const gap = seen_.main_begin / tile_keys - sinks;
+      if (tile > sinks && gap > 0) tile = smaller(tile + gap, all);
+    }
+    return tile;
+  }
+
   __device__ void enter(std::int32_t b, std::int64_t unit) noexcept {
     entry_ = &c_.table.entries[b];
     unit_ = unit;
@@ -178,6 +192,7 @@ class unit_scan {
   // Of the unit under way:
   sequence_entry const* entry_ = nullptr;
   std::int64_t unit_ = 0;
+  bool has_first_ = false;
   unit_place place_{};
   visible_range seen_{};       ///< what any token of it sees
   std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token

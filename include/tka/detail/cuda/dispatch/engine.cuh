@@ -67,16 +67,19 @@ class engine {
         int const bytes = shares_bytes + shared_bytes<Problem>(p.schedule.stages);
         if (bytes > device.shared_bytes_per_block) return 0;
         return smaller(blocks_per_multiprocessor,
-                       device.shared_bytes_per_multiprocessor / (bytes + reserved_shared_bytes));
+                       device.shared_bytes_per_multiprocessor /
+                           static_cast<int>(round_up(bytes + reserved_shared_bytes, shared_grain)));
       };
       if (blocks() == 0) p.schedule.stages = least_stages;
       p.schedule.workers = blocks() * device.multiprocessors;
+      p.multiprocessors = device.multiprocessors;
       p.select_blocks = most_select_blocks + 1;
       do {
         --p.select_blocks;
         p.select_bytes = smaller(
             device.shared_bytes_per_block,
-            device.shared_bytes_per_multiprocessor / p.select_blocks - reserved_shared_bytes);
+            device.shared_bytes_per_multiprocessor / p.select_blocks / shared_grain * shared_grain -
+                reserved_shared_bytes);
       } while (p.select_bytes < least_select_bytes<Problem> && p.select_blocks > 1);
       if (device.compute_capability < 80 || p.schedule.workers == 0 ||
           p.select_bytes < least_select_bytes<Problem>) {
@@ -90,7 +93,9 @@ class engine {
 
   /// The same plan with another number of blocks, tokens a unit or slices in flight.
   [[nodiscard]] static plan reschedule(plan p, schedule const& wanted) noexcept {
-    p.schedule.workers = larger(1, smaller(wanted.workers, p.schedule.workers));
+    std::int32_t const workers = larger(1, smaller(wanted.workers, p.schedule.workers));
+    p.multiprocessors = larger(1, p.multiprocessors * workers / larger(1, p.schedule.workers));
+    p.schedule.workers = workers;
     p.schedule.query_tile = larger(1, smaller(wanted.query_tile, most_rows));
     if (wanted.stages == least_stages) p.schedule.stages = least_stages;
     if constexpr (multiplies) p.scratch_bytes = scratch_bytes(p);
@@ -119,6 +124,7 @@ class engine {
 
  private:
   static constexpr int reserved_shared_bytes = 1024;  // that the system takes of each block's
+  static constexpr int shared_grain = 128;            // in which a block is given them
   /// The end of a list's last part is counted in 32 bits.
   static constexpr std::int32_t most_capacity =
       std::numeric_limits<std::int32_t>::max() - part_keys;
@@ -137,7 +143,7 @@ class engine {
   }
 
   /// As much as all rows could need at once, but at most the limit, and at least what the largest
-  /// unit of one token needs twice.
+  /// unit of one token needs.
   [[nodiscard]] static std::size_t scratch_bytes(plan const& p) noexcept {
     double const all = most_words_of_rows<Problem>(p);
     std::int64_t const before = scratch_layout_of<Problem>(p).rows;
@@ -145,7 +151,7 @@ class engine {
         p.options.scratch_limit / workspace_alignment * workspace_alignment / 4;
     auto const limit = static_cast<double>(most) - static_cast<double>(before);
     auto words = static_cast<std::int64_t>(all < limit ? all : limit);
-    words = larger(words, 2 * words_of_smallest_unit<Problem>(p) + 32);
+    words = larger(words, words_of_smallest_unit<Problem>(p) + 32);
     return static_cast<std::size_t>(round_up((before + words) * 4, workspace_alignment));
   }
 };

@@ -50,7 +50,7 @@ class launches {
            blocks_of(p, resident_scan_blocks(p)),
            blocks_of(p, p.select_blocks),
            a.positions || a.scores || a.count || a.threshold_score || a.threshold_position,
-           0},
+           false},
         stream_(stream) {}
 
   /// The stages of the first wave as kernels of their own, then one kernel for all other waves,
@@ -60,7 +60,7 @@ class launches {
     if constexpr (has_stages) {
       if (!keeps_raw<Problem>(l_.p.options)) {
         done = run_stages();
-        l_.first_wave = 1;
+        l_.first_wave_done = true;
         if (one_wave()) return done ? status::ok : status::launch_failed;
       }
     }
@@ -76,9 +76,9 @@ class launches {
   static constexpr bool has_stages = Problem::selects;
   static constexpr bool has_buckets = std::is_same_v<typename Problem::selector, bucketed>;
 
-  /// Blocks of a stage; those of `attention_kernel` fill the device two a multiprocessor.
+  /// Blocks of a stage.
   [[nodiscard]] static int blocks_of(plan const& p, int resident) noexcept {
-    return larger(1, p.schedule.workers * resident / blocks_per_multiprocessor);
+    return p.multiprocessors * resident;
   }
   [[nodiscard]] int blocks(int resident) const noexcept { return blocks_of(l_.p, resident); }
 

@@ -43,7 +43,7 @@ struct launch_arguments {
   std::int32_t scan_blocks;
   std::int32_t select_blocks;
   bool lists;
-  std::int32_t first_wave;  ///< of `attention_kernel`; those before it are done
+  bool first_wave_done;  ///< by stages that are kernels of their own
 };
 
 /// What the agents of a launch share. `shares` is in shared memory.
@@ -145,17 +145,20 @@ __global__ void __launch_bounds__(block_threads, blocks_per_multiprocessor)
   auto const barrier = [] { cooperative_groups::this_grid().sync(); };
   follow_earlier_kernels();
   context<Problem> c = context_of(l, shares);
-  if (l.first_wave == 0) {
+  if (!l.first_wave_done) {
     if (blockIdx.x == 0)
       prepare_agent<Problem>{l.p, l.a, c.table, pool_words(l), static_cast<std::int32_t>(gridDim.x)}
           .run();
     barrier();
   }
-  std::int64_t const all = c.table.at(count_of::words, c.table.batch);
-  // A wave takes the units that begin in its span; the last of them may reach beyond.
-  std::int64_t const span = pool_words(l) - c.table.totals->unit_words;
-  for (std::int64_t word = l.first_wave * span; word < all; word += span) {
-    c.now = {unit_from_word(c.table, word), unit_from_word(c.table, word + span), word};
+  std::int64_t const pool = pool_words(l);
+  if (l.first_wave_done) {
+    if (c.table.totals->words <= pool) return;  // usually
+    c.now = wave_from(c.table, 0, pool);
+  }
+  std::int64_t const units = c.table.at(count_of::units, c.table.batch);
+  while (c.now.last_unit < units) {
+    c.now = wave_from(c.table, c.now.last_unit, pool);
     shares.find(c.table, c.now);
     if constexpr (Problem::selects) {
       select_wave(c, shared, l.stages, barrier);
