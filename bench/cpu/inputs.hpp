@@ -20,7 +20,7 @@
 
 namespace bench {
 
-inline constexpr std::int64_t pool_elements = std::int64_t{160} << 20;  // k and v: past any cache
+inline constexpr std::int64_t pool_bytes = std::int64_t{640} << 20;  // of k, and of v: past caches
 
 template <class T>
 void put(T* pair, float value) {
@@ -38,7 +38,7 @@ class pool {
 
   block<T> k = random_block<T>(elements, 2);
   block<T> v = random_block<T>(elements, 3);
-  static constexpr std::int64_t elements = pool_elements;
+  static constexpr std::int64_t elements = pool_bytes / std::int64_t{sizeof(T)};
 
  private:
   pool() {
@@ -83,7 +83,7 @@ inline void write_sizes(std::string const& folder) {
   out.precision(9);
   out << "{\"q_heads\": " << q_heads << ", \"kv_heads\": " << kv_heads
       << ", \"head_dim\": " << head_dim << ", \"scale\": " << scale
-      << ", \"pool_elements\": " << pool_elements << ", \"most_batch\": " << most_batch << "}\n";
+      << ", \"pool_bytes\": " << pool_bytes << ", \"most_batch\": " << most_batch << "}\n";
   if (!out.flush()) throw std::runtime_error("cannot write to " + folder);
 }
 

@@ -61,11 +61,11 @@ block<T> random_block(std::int64_t count, std::uint32_t seed) {
   return memory;
 }
 
-/// All threads read `bytes` once; what they summed.
-inline float read_stream(float const* memory, std::int64_t bytes = stream_bytes) {
+/// All threads read `stream_bytes` once; what they summed.
+inline float read_stream(float const* memory) {
   namespace simd = tka::detail::cpu;
   constexpr int width = simd::lane_count;
-  std::int64_t const share = bytes / 4 / threads / (4 * width) * (4 * width);
+  std::int64_t const share = stream_bytes / 4 / threads / (4 * width) * (4 * width);
   float total[threads];
   team()(threads, [&](int worker) {
     float const* p = memory + share * worker;

@@ -46,7 +46,7 @@ def inputs(folder, precision):
     """K, V and Q of bench_matrix, each flat, in memory of this process; and what it says of them."""
     is_told = json.loads((folder / "inputs.json").read_text())
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    pool = is_told["pool_elements"]
+    pool = is_told["pool_bytes"] // kind.itemsize
     sizes = [pool, pool, is_told["most_batch"] * is_told["q_heads"] * is_told["head_dim"]]
     file = str(folder / f"{precision}.bin")
     return *(part.clone() for part in torch.from_file(file, size=sum(sizes), dtype=kind).split(sizes)), is_told
@@ -56,7 +56,7 @@ def measured(folder, precision, batch, kv_len):
     k, v, q, is_told = inputs(folder, precision)
     q_heads, kv_heads, head_dim, scale = (is_told[name] for name in ("q_heads", "kv_heads", "head_dim", "scale"))
     elements = batch * kv_heads * kv_len * head_dim
-    sets = is_told["pool_elements"] // elements
+    sets = len(k) // elements
     bytes_each = elements * k.itemsize
     k, v = (all_of[: sets * elements].view(sets, batch, kv_heads, kv_len, head_dim) for all_of in (k, v))
     q = q[: batch * q_heads * head_dim].view(batch, q_heads, 1, head_dim)
