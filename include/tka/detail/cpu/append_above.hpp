@@ -22,6 +22,8 @@ namespace tka::inline TKA_ABI::detail::cpu {
 
 /// Keys, or indices, of one register.
 using key_lanes = __m512i;
+/// A set of its lanes, a bit a lane.
+using lane_set = __mmask16;
 inline constexpr std::int32_t key_lane_count = 16;
 
 [[nodiscard]] inline key_lanes load_keys(std::int32_t const* p) noexcept {
@@ -31,20 +33,28 @@ inline constexpr std::int32_t key_lane_count = 16;
 [[nodiscard]] inline key_lanes add_keys(key_lanes a, key_lanes b) noexcept {
   return _mm512_add_epi32(a, b);
 }
-/// The set of lanes where a > b, a bit a lane.
-[[nodiscard]] inline unsigned lanes_above(key_lanes a, key_lanes b) noexcept {
+/// The lanes where a > b.
+[[nodiscard]] inline lane_set lanes_above(key_lanes a, key_lanes b) noexcept {
   return _mm512_cmpgt_epi32_mask(a, b);
 }
+[[nodiscard]] inline std::int32_t lanes_in(lane_set set) noexcept {
+  // g++ 12 spills a mask that is widened as 16 bits, and reads 32 of the place where it stands.
+  unsigned bits;
+  asm("kmovw %1, %0" : "=r"(bits) : "k"(set));
+  return __builtin_popcount(bits);
+}
 /// Stores the lanes of `set` one behind the other, and something behind them: a whole register.
-inline void store_set(std::int32_t* out, key_lanes x, unsigned set) noexcept {
+inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
   // Not the form that writes to memory: that one is slow on Zen 4.
-  _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(static_cast<__mmask16>(set), x));
+  _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(set, x));
 }
 
 #elif defined(__AVX2__)
 
 /// Keys, or indices, of one register.
 using key_lanes = __m256i;
+/// A set of its lanes, a bit a lane.
+using lane_set = unsigned;
 inline constexpr std::int32_t key_lane_count = 8;
 
 [[nodiscard]] inline key_lanes load_keys(std::int32_t const* p) noexcept {
@@ -54,9 +64,12 @@ inline constexpr std::int32_t key_lane_count = 8;
 [[nodiscard]] inline key_lanes add_keys(key_lanes a, key_lanes b) noexcept {
   return _mm256_add_epi32(a, b);
 }
-/// The set of lanes where a > b, a bit a lane.
-[[nodiscard]] inline unsigned lanes_above(key_lanes a, key_lanes b) noexcept {
+/// The lanes where a > b.
+[[nodiscard]] inline lane_set lanes_above(key_lanes a, key_lanes b) noexcept {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(a, b))));
+}
+[[nodiscard]] inline std::int32_t lanes_in(lane_set set) noexcept {
+  return __builtin_popcount(set);
 }
 
 /// For each set of lanes the lanes in it, in order, a byte each.
@@ -73,7 +86,7 @@ inline constexpr std::int32_t key_lane_count = 8;
 inline constexpr std::array<std::uint64_t, 256> lane_orders = make_lane_orders();
 
 /// Stores the lanes of `set` one behind the other, and something behind them: a whole register.
-inline void store_set(std::int32_t* out, key_lanes x, unsigned set) noexcept {
+inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
   __m256i const order =
       _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(lane_orders[set])));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permutevar8x32_epi32(x, order));
@@ -95,11 +108,11 @@ inline void store_set(std::int32_t* out, key_lanes x, unsigned set) noexcept {
   std::int32_t i = 0;
   for (; i + key_lane_count <= count; i += key_lane_count) {
     key_lanes const k = load_keys(key + i);
-    unsigned const above = lanes_above(k, limit);
+    lane_set const above = lanes_above(k, limit);
     if (above != 0) {
       store_set(out_key + size, k, above);
       store_set(out_index + size, index, above);
-      size += __builtin_popcount(above);
+      size += lanes_in(above);
     }
     index = add_keys(index, splat_key(key_lane_count));
   }
@@ -121,10 +134,10 @@ inline void store_set(std::int32_t* out, key_lanes x, unsigned set) noexcept {
   for (; i + key_lane_count <= count; i += key_lane_count) {
     key_lanes const k = load_keys(key + i);
     key_lanes const x = load_keys(index + i);
-    unsigned const above = lanes_above(k, bound);
+    lane_set const above = lanes_above(k, bound);
     store_set(key + size, k, above);
     store_set(index + size, x, above);
-    size += __builtin_popcount(above);
+    size += lanes_in(above);
   }
   for (; i < count; ++i) {
     key[size] = key[i];
@@ -145,11 +158,11 @@ inline void store_set(std::int32_t* out, key_lanes x, unsigned set) noexcept {
   std::int32_t i = 0;
   for (; i + key_lane_count <= count; i += key_lane_count) {
     key_lanes const k = load_keys(key + i);
-    unsigned const outside = lanes_above(low, k) | lanes_above(k, high);
-    unsigned const inside = ~outside & ((1u << key_lane_count) - 1u);
+    auto const outside = static_cast<unsigned>(lanes_above(low, k) | lanes_above(k, high));
+    auto const inside = static_cast<lane_set>(~outside & ((1u << key_lane_count) - 1u));
     if (inside == 0) continue;
     store_set(out + size, k, inside);
-    size += __builtin_popcount(inside);
+    size += lanes_in(inside);
   }
   for (; i < count; ++i) {
     out[size] = key[i];
