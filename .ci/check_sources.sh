@@ -45,6 +45,6 @@ fi
 version=$(sed -nE 's/^#define TKA_VERSION_(MAJOR|MINOR) ([0-9]+)$/\2/p' include/tka/version.hpp | paste -sd _)
 while IFS= read -r name; do
   [[ $name == v${version}* ]] || problem "include/tka/config.hpp: TKA_ABI is $name in version ${version/_/.}"
-done < <(sed -nE 's/^ *# *define TKA_ABI(_JOIN\([^)]*\))? (v.*)$/\2/p' include/tka/config.hpp)
+done < <(sed -nE 's/^ *# *define TKA_ABI (v.*)$/\1/p' include/tka/config.hpp)
 
 exit $failed

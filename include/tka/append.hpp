@@ -65,7 +65,9 @@ struct append_index_tensors {
   std::uint32_t* error = nullptr;
 };
 
-namespace detail {
+}  // namespace tka::inline TKA_ABI
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 template <class Precision, class Backend, class Form>
 struct append_call {
@@ -141,7 +143,9 @@ struct append_index_call {
   }
 };
 
-}  // namespace detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// Writes new keys and values behind those that a cache holds: converted, or quantised with the
 /// scales of the form's cache layout. Token i of sequence b goes to position starts[b] + i; one
@@ -160,4 +164,4 @@ template <class IndexPrecision, class Backend, class Form = form<>,
 inline constexpr detail::append_index_call<IndexPrecision, Backend, Form, Layout>
     append_index_keys{};
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

@@ -40,7 +40,9 @@ struct attend_tensors {
   std::uint32_t* error = nullptr;
 };
 
-namespace detail {
+}  // namespace tka::inline TKA_ABI
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 template <class Precision, class Backend, class Form,
           bool = checked<task::attend, given_positions, Precision, Backend, Form>::ok>
@@ -52,7 +54,9 @@ struct attend_selected_call<Precision, Backend, Form, true>
     : call<Backend, problem<given_positions, Precision, Form, task::attend>,
            attend_tensors<Precision, Form>> {};
 
-}  // namespace detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// Attention over given positions, for selections that are reused, replayed or made elsewhere.
 /// `options.budget` must be `top_k(capacity)`: how many entries a list has. Only the range is
@@ -61,4 +65,4 @@ struct attend_selected_call<Precision, Backend, Form, true>
 template <class Precision, class Backend, class Form = form<>>
 inline constexpr detail::attend_selected_call<Precision, Backend, Form> attend_selected{};
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

@@ -35,7 +35,9 @@ struct merge_tensors {
   tensor_view<float> lse{};      ///< [batch, q_heads, q_len], written unless null
 };
 
-namespace detail {
+}  // namespace tka::inline TKA_ABI
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 template <class Precision, class Backend>
 struct merge_call {
@@ -65,7 +67,9 @@ struct merge_call {
   }
 };
 
-}  // namespace detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// o and lse of the union of disjoint sets of keys from those of the parts:
 /// lse = log sum e^lse_i, o = sum e^(lse_i - lse) * o_i, parts in order, in fp32. Parts without
@@ -75,4 +79,4 @@ struct merge_call {
 template <class Precision, class Backend>
 inline constexpr detail::merge_call<Precision, Backend> merge{};
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

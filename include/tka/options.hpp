@@ -21,7 +21,7 @@ struct budget {
   std::int32_t k_min = 0;
 
   /// The keys that a row with `visible` visible keys keeps, before clamping to them.
-  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t of(std::int32_t visible) const noexcept {
+  [[nodiscard]] TKA_INLINE constexpr std::int32_t of(std::int32_t visible) const noexcept {
     if (denominator == 0) return k;
     std::int64_t const share = (std::int64_t{numerator} * visible + denominator - 1) / denominator;
     return share > k_min ? static_cast<std::int32_t>(share) : k_min;
@@ -30,11 +30,11 @@ struct budget {
 };
 
 /// Keep `k` keys a row.
-[[nodiscard]] constexpr budget top_k(std::int32_t k) noexcept { return {.k = k}; }
+[[nodiscard]] TKA_INLINE constexpr budget top_k(std::int32_t k) noexcept { return {.k = k}; }
 
 /// Keep max(k_min, ceil(numerator * visible / denominator)) keys a row, in integers.
-[[nodiscard]] constexpr budget ratio(std::int32_t numerator, std::int32_t denominator,
-                                     std::int32_t k_min = 1) noexcept {
+[[nodiscard]] TKA_INLINE constexpr budget ratio(std::int32_t numerator, std::int32_t denominator,
+                                                std::int32_t k_min = 1) noexcept {
   return {.numerator = numerator, .denominator = denominator, .k_min = k_min};
 }
 

@@ -29,7 +29,9 @@ enum class rotation : std::int32_t {
   hadamard  ///< times the Walsh-Hadamard matrix / sqrt(dim); dim must be a power of two
 };
 
-namespace detail {
+}  // namespace tka::inline TKA_ABI
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// The scale for values up to `amax`: amax / 448, at least 1e-4 / 448 (as DeepSeek does).
 [[nodiscard]] TKA_HOST_DEVICE inline float choose_scale(float amax,
@@ -91,7 +93,9 @@ template <class Crew>
   return scale;
 }
 
-}  // namespace detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// One row of `dim` floats (overwritten as scratch) to e4m3 with one scale, which is returned:
 /// row ~ scale * out. For index queries: fold the returned scale into the head's weight.
@@ -101,4 +105,4 @@ template <class Crew>
   return detail::quantize_row_by(detail::one_thread{}, row, dim, out, rounding, rotate);
 }
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

@@ -24,8 +24,8 @@ struct basic_scale_view {
   std::int64_t token = 0;
   std::int64_t block = 0;
 
-  [[nodiscard]] TKA_HOST_DEVICE constexpr Float* at(std::int64_t b, std::int64_t h,
-                                                    std::int64_t t) const noexcept {
+  [[nodiscard]] TKA_INLINE constexpr Float* at(std::int64_t b, std::int64_t h,
+                                               std::int64_t t) const noexcept {
     return data + (b * batch + h * head + t * token);
   }
 };

@@ -51,7 +51,9 @@ struct selection_tensors {
   std::uint32_t* error = nullptr;
 };
 
-namespace detail {
+}  // namespace tka::inline TKA_ABI
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 template <class Selection, class Precision, class Backend, class Form,
           bool = checked<task::select, Selection, Precision, Backend, Form>::ok>
@@ -63,11 +65,13 @@ struct select_top_k_call<Selection, Precision, Backend, Form, true>
     : call<Backend, problem<Selection, Precision, Form, task::select>,
            selection_tensors<Selection, Precision, Form>> {};
 
-}  // namespace detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// The selection of `sparse_attention` with the same policies, alone: the same set, bit for bit.
 /// `options.scale` is not needed unless heads are combined by softmax.
 template <class Selection, class Precision, class Backend, class Form = form<>>
 inline constexpr detail::select_top_k_call<Selection, Precision, Backend, Form> select_top_k{};
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

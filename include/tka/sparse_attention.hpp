@@ -56,7 +56,9 @@ struct attention_tensors {
   std::uint32_t* error = nullptr;                  ///< bits of `data_error` are or-ed in
 };
 
-namespace detail {
+}  // namespace tka::inline TKA_ABI
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 template <class Selection, class Precision, class Backend, class Form,
           bool = checked<task::select_attend, Selection, Precision, Backend, Form>::ok>
@@ -68,7 +70,9 @@ struct sparse_attention_call<Selection, Precision, Backend, Form, true>
     : call<Backend, problem<Selection, Precision, Form, task::select_attend>,
            attention_tensors<Selection, Precision, Form>> {};
 
-}  // namespace detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// Attention of each query over the keys that `Selection` keeps:
 /// o = sum over the selected of softmax(soft_cap(scale * q.k)) * v, in fp32, rounded once.
@@ -90,4 +94,4 @@ template <class Selection, class Precision, class Backend, class Form = form<>>
 inline constexpr detail::sparse_attention_call<Selection, Precision, Backend, Form>
     sparse_attention{};
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

@@ -41,7 +41,7 @@ enum class status : std::int32_t {
 };
 
 /// Says what is wrong and what would be right, in one sentence. Static storage.
-[[nodiscard]] constexpr char const* to_string(status s) noexcept {
+[[nodiscard]] TKA_INLINE constexpr char const* to_string(status s) noexcept {
   switch (s) {
     case status::ok: return "ok";
     case status::invalid_shape:
@@ -122,7 +122,7 @@ class error : public std::runtime_error {
 };
 
 /// For callers who want exceptions: throws `error` unless `s` is `ok`.
-inline void throw_if(status s) {
+__attribute__((always_inline)) inline void throw_if(status s) {
   if (s != status::ok) throw error(s);
 }
 

@@ -33,13 +33,13 @@ struct tensor_view {
   std::int64_t head = 0;   ///< elements from one head to the next
   std::int64_t token = 0;  ///< elements from one token to the next
 
-  constexpr tensor_view() noexcept = default;
+  __attribute__((always_inline)) constexpr tensor_view() noexcept = default;
 
   /// Adopts `pointer`, also a foreign one of equal size and layout.
   template <class Foreign>
     requires stored_as<Foreign, T> && (std::is_const_v<T> || !std::is_const_v<Foreign>)
-  tensor_view(Foreign* pointer, std::int64_t batch_stride, std::int64_t head_stride,
-              std::int64_t token_stride) noexcept
+  TKA_INLINE tensor_view(Foreign* pointer, std::int64_t batch_stride, std::int64_t head_stride,
+                         std::int64_t token_stride) noexcept
       : batch(batch_stride), head(head_stride), token(token_stride) {
     if constexpr (std::is_convertible_v<Foreign*, T*>) {
       data = pointer;
@@ -51,29 +51,29 @@ struct tensor_view {
   /// A view of mutable elements is also one of constant elements.
   template <class U>
     requires std::is_same_v<U const, T>
-  constexpr tensor_view(tensor_view<U> other) noexcept
+  TKA_INLINE constexpr tensor_view(tensor_view<U> other) noexcept
       : data(other.data), batch(other.batch), head(other.head), token(other.token) {}
 
-  [[nodiscard]] TKA_HOST_DEVICE constexpr T* at(std::int64_t b, std::int64_t h,
-                                                std::int64_t t) const noexcept {
+  [[nodiscard]] TKA_INLINE constexpr T* at(std::int64_t b, std::int64_t h,
+                                           std::int64_t t) const noexcept {
     return data + (b * batch + h * head + t * token);
   }
-  [[nodiscard]] TKA_HOST_DEVICE constexpr explicit operator bool() const noexcept {
+  [[nodiscard]] TKA_INLINE constexpr explicit operator bool() const noexcept {
     return data != nullptr;
   }
 };
 
 /// The view of a packed [batch, len, heads, dim] tensor (NHD, as token-major engines store it).
 template <class T>
-[[nodiscard]] tensor_view<T> nhd(T* data, std::int64_t heads, std::int64_t len,
-                                 std::int64_t dim) noexcept {
+[[nodiscard]] TKA_INLINE inline tensor_view<T> nhd(T* data, std::int64_t heads, std::int64_t len,
+                                                   std::int64_t dim) noexcept {
   return {data, heads * len * dim, dim, heads * dim};
 }
 
 /// The view of a packed [batch, heads, len, dim] tensor (HND).
 template <class T>
-[[nodiscard]] tensor_view<T> hnd(T* data, std::int64_t heads, std::int64_t len,
-                                 std::int64_t dim) noexcept {
+[[nodiscard]] TKA_INLINE inline tensor_view<T> hnd(T* data, std::int64_t heads, std::int64_t len,
+                                                   std::int64_t dim) noexcept {
   return {data, heads * len * dim, len * dim, dim};
 }
 

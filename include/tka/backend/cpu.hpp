@@ -10,11 +10,12 @@
 #include <tka/config.hpp>
 #include <tka/detail/cpu/engine.hpp>
 #include <tka/detail/cpu/run_rows.hpp>
+#include <tka/device.hpp>
 
 #include <thread>
 #include <utility>
 
-namespace tka::inline TKA_ABI {
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// Runs on the processor that calls. Scores are fp32 chains over head_dim, eight lanes (sixteen
 /// with AVX-512), the same for every route to a score; bits do not depend on the number of
@@ -22,10 +23,7 @@ namespace tka::inline TKA_ABI {
 struct cpu {
   using is_tka_backend = void;
 
-  /// What planning needs to know of the machine.
-  struct device {
-    int threads = 1;  ///< workers that may run at once
-  };
+  using device = cpu_device;
 
   /// This machine: all its hardware threads.
   [[nodiscard]] static device query() noexcept {
@@ -64,4 +62,4 @@ struct cpu {
   }
 };
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

@@ -9,10 +9,11 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/engine.cuh>
 #include <tka/detail/cuda/dispatch/run_rows.cuh>
+#include <tka/device.hpp>
 
 #include <cuda_runtime_api.h>
 
-namespace tka::inline TKA_ABI {
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// Runs on the current device, on the stream that the call is given. All pointers are device
 /// memory. A call is enqueued as a fixed sequence of kernels: no allocation, no synchronisation, no
@@ -27,13 +28,7 @@ namespace tka::inline TKA_ABI {
 struct cuda {
   using is_tka_backend = void;
 
-  /// What planning needs to know of the device.
-  struct device {
-    int multiprocessors = 0;
-    int compute_capability = 0;      ///< 10 * major + minor
-    int shared_bytes_per_block = 0;  ///< with opt-in
-    int shared_bytes_per_multiprocessor = 0;
-  };
+  using device = cuda_device;
 
   /// The current device; all zero where there is none (planning then says unsupported_device).
   [[nodiscard]] static device query() noexcept {
@@ -49,6 +44,7 @@ struct cuda {
         10 * read(cudaDevAttrComputeCapabilityMajor) + read(cudaDevAttrComputeCapabilityMinor);
     d.shared_bytes_per_block = read(cudaDevAttrMaxSharedMemoryPerBlockOptin);
     d.shared_bytes_per_multiprocessor = read(cudaDevAttrMaxSharedMemoryPerMultiprocessor);
+    d.l2_bytes = read(cudaDevAttrL2CacheSize);
     return d;
   }
 
@@ -69,4 +65,4 @@ struct cuda {
   }
 };
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

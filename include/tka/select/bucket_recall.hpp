@@ -13,9 +13,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI {
-
-namespace detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// ln(n!) by Stirling's series; relative error below 1e-13 (std::lgamma writes a global).
 [[nodiscard]] inline double log_factorial(std::int64_t n) noexcept {
@@ -64,7 +62,9 @@ namespace detail {
   return (mean + kept * (1.0 - below)) / load;
 }
 
-}  // namespace detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// The expected share of the k largest of n uniformly placed keys that survive keeping the
 /// `per_bucket` largest of each of `buckets` interleaved buckets: 1 - sum over buckets of
@@ -88,13 +88,17 @@ namespace detail {
   return 1.0 - excess / static_cast<double>(k);
 }
 
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+
+namespace tka::inline TKA_ABI {
+
 /// Buckets for rows of any k: `per_bucket` and how many buckets a kept key needs.
 struct bucket_rule {
   std::int32_t per_bucket = 1;
   double buckets_per_key = 1.0;
 
   /// The buckets for a row that keeps k keys: a multiple of 16, at least 16.
-  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t buckets(std::int32_t k) const noexcept {
+  [[nodiscard]] TKA_INLINE constexpr std::int32_t buckets(std::int32_t k) const noexcept {
     double const wanted = static_cast<double>(k) * buckets_per_key;
     auto whole = static_cast<std::int64_t>(wanted);
     if (static_cast<double>(whole) < wanted) ++whole;
@@ -102,6 +106,10 @@ struct bucket_rule {
     return rounded < 16 ? 16 : rounded > (1 << 30) ? 1 << 30 : static_cast<std::int32_t>(rounded);
   }
 };
+
+}  // namespace tka::inline TKA_ABI
+
+namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// The rule with the least work among per_bucket 1..64 whose expected recall reaches `target`
 /// for rows of every length and every k. Work is counted as survivors times the steps of one
@@ -132,4 +140,4 @@ struct bucket_rule {
   return {.recall_target = target, .buckets = rule.buckets(k), .per_bucket = rule.per_bucket};
 }
 
-}  // namespace tka::inline TKA_ABI
+}  // namespace tka::inline TKA_ABI::inline TKA_BUILD

@@ -25,25 +25,22 @@ struct contiguous {
     std::int32_t const* lengths = nullptr;
   };
 
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const&) noexcept {
-    return true;
-  }
+  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const&) noexcept { return true; }
   /// The keys of sequence `b`; negative: the data breaks a rule.
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t length(tensors const& t,
-                                                                     std::int32_t b,
-                                                                     std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
+                                                                std::int32_t bound) noexcept {
     if (t.lengths == nullptr) return bound;
     std::int32_t const n = t.lengths[b];
     return n < 0 || n > bound ? -1 : n;
   }
   /// The keys that sequence `b` has room for; negative: the data breaks a rule.
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const&, std::int32_t,
-                                                                   std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t room(tensors const&, std::int32_t,
+                                                              std::int32_t bound) noexcept {
     return bound;
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const&, std::int32_t b,
-                                                                 std::int32_t local,
-                                                                 std::int32_t) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const&, std::int32_t b,
+                                                            std::int32_t local,
+                                                            std::int32_t) noexcept {
     return {b, local};
   }
 };
@@ -62,20 +59,19 @@ struct uniform {
     std::int64_t positions_stride = 0;  ///< elements from one sequence to the next
   };
 
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const&) noexcept {
-    return true;
-  }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t length(tensors const&, std::int32_t,
-                                                                     std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const&) noexcept { return true; }
+  [[nodiscard]] TKA_INLINE static constexpr std::int32_t length(tensors const&, std::int32_t,
+                                                                std::int32_t bound) noexcept {
     return bound;
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const&, std::int32_t b,
-                                                                 std::int32_t i) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const&, std::int32_t b,
+                                                            std::int32_t i) noexcept {
     return {b, i};
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t position(
-      tensors const& t, std::int32_t b, std::int32_t i, std::int32_t q_len,
-      std::int64_t kv_len) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t position(tensors const& t, std::int32_t b,
+                                                                  std::int32_t i,
+                                                                  std::int32_t q_len,
+                                                                  std::int64_t kv_len) noexcept {
     if (t.positions == nullptr) return kv_len - q_len + i;
     return t.positions[b * t.positions_stride + i];
   }

@@ -32,22 +32,21 @@ struct paged {
     std::int32_t pages = 0;  ///< pages that exist
   };
 
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const& t) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const& t) noexcept {
     return t.lengths != nullptr && t.block_table != nullptr;
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t length(tensors const& t,
-                                                                     std::int32_t b,
-                                                                     std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
+                                                                std::int32_t bound) noexcept {
     std::int32_t const n = t.lengths[b];
     return n < 0 || n > bound ? -1 : n;
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const&, std::int32_t,
-                                                                   std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t room(tensors const&, std::int32_t,
+                                                              std::int32_t bound) noexcept {
     return bound;
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
-                                                                 std::int32_t local,
-                                                                 std::int32_t page_size) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const& t, std::int32_t b,
+                                                            std::int32_t local,
+                                                            std::int32_t page_size) noexcept {
     std::int64_t const begin = t.table_begin != nullptr ? t.table_begin[b] : b * t.table_stride;
     std::int32_t const page = t.block_table[begin + local / page_size];
     if (page < 0 || page >= t.pages) return {-1, 0};

@@ -25,23 +25,22 @@ struct ragged {
     std::int32_t const* cumulative = nullptr;
   };
 
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const& t) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const& t) noexcept {
     return t.cumulative != nullptr;
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t length(tensors const& t,
-                                                                     std::int32_t b,
-                                                                     std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
+                                                                std::int32_t bound) noexcept {
     std::int64_t const n = std::int64_t{t.cumulative[b + 1]} - t.cumulative[b];
     return t.cumulative[b] < 0 || n < 0 || n > bound ? -1 : n;
   }
   /// Behind it the next sequence begins.
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const& t, std::int32_t b,
-                                                                   std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t room(tensors const& t, std::int32_t b,
+                                                              std::int32_t bound) noexcept {
     return length(t, b, bound);
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
-                                                                 std::int32_t local,
-                                                                 std::int32_t) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const& t, std::int32_t b,
+                                                            std::int32_t local,
+                                                            std::int32_t) noexcept {
     return {0, std::int64_t{t.cumulative[b]} + local};
   }
 };
@@ -64,22 +63,22 @@ struct ragged {
     std::int32_t const* positions = nullptr;
   };
 
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const& t) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const& t) noexcept {
     return t.cumulative != nullptr;
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t length(tensors const& t,
-                                                                     std::int32_t b,
-                                                                     std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int32_t length(tensors const& t, std::int32_t b,
+                                                                std::int32_t bound) noexcept {
     std::int64_t const n = std::int64_t{t.cumulative[b + 1]} - t.cumulative[b];
     return t.cumulative[b] < 0 || n < 0 || n > bound ? -1 : static_cast<std::int32_t>(n);
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
-                                                                 std::int32_t i) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const& t, std::int32_t b,
+                                                            std::int32_t i) noexcept {
     return {0, std::int64_t{t.cumulative[b]} + i};
   }
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t position(
-      tensors const& t, std::int32_t b, std::int32_t i, std::int32_t q_len,
-      std::int64_t kv_len) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int64_t position(tensors const& t, std::int32_t b,
+                                                                  std::int32_t i,
+                                                                  std::int32_t q_len,
+                                                                  std::int64_t kv_len) noexcept {
     if (t.positions == nullptr) return kv_len - q_len + i;
     return t.positions[std::int64_t{t.cumulative[b]} + i];
   }

@@ -16,7 +16,7 @@
 #include <array>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 #if defined(__AVX512F__)
 
@@ -218,4 +218,4 @@ inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
 
 #endif
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

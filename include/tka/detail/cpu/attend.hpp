@@ -21,7 +21,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Selected keys of one query token: local indices, any order; `key` gives their scores where the
 /// selection was made by them (one query head then), else they are computed again.
@@ -199,4 +199,4 @@ class attender {
   worker_store<Problem> const& work_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

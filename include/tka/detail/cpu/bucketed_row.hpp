@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Bucket of local index i: i mod buckets. Each holds its best keys in falling order, the earlier
 /// of equal ones first. Level j of all buckets lies together, so a run of keys meets a run of
@@ -142,4 +142,4 @@ class bucketed_row {
   std::int32_t levels_ = 0;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

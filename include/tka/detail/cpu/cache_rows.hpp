@@ -21,7 +21,7 @@
 #include <cstring>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Widens `dim` stored values and multiplies them by their scales.
 template <class T>
@@ -167,4 +167,4 @@ template <class Layout, class Key, class Value>
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

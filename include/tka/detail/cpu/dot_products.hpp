@@ -15,7 +15,7 @@
 #include <cstring>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Keys that are widened two registers at a time; their queries lie in the same order.
 template <class K>
@@ -184,4 +184,4 @@ template <class K>
   tile(q, rows, keys, count, reach, dim, out, out_stride);
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

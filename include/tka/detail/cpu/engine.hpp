@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Head sizes that the lanes divide, and whose rows of zeros exist.
 [[nodiscard]] constexpr bool head_dim_served(std::int32_t dim) noexcept {
@@ -37,7 +37,7 @@ class engine {
     plan p{};
     p.shape = s;
     p.options = o;
-    p.instance = instance_of<Problem>();
+    p.instance = instance;
     p.status = check(s, o);
     if (p.status != status::ok) return p;
     p.capacity = capacity_of<Problem>(o, s);
@@ -62,7 +62,7 @@ class engine {
 
   [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const& a,
                                          workspace const& w) noexcept {
-    return check_run<Problem>(p, a, w);
+    return check_run<Problem>(p, instance, a, w);
   }
 
   /// One worker's share of one phase. Workers of a phase may run at once; phases may not.
@@ -85,6 +85,7 @@ class engine {
   }
 
  private:
+  static constexpr std::uint64_t instance = instance_of<Problem>("cpu");
   static constexpr std::int32_t max_query_tile = 64;
 
   [[nodiscard]] static status check(shape const& s, options const& o) noexcept {
@@ -126,4 +127,4 @@ class engine {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

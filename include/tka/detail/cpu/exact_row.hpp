@@ -16,7 +16,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// What a row selector is sized for.
 struct selector_bounds {
@@ -95,4 +95,4 @@ class exact_row {
   ordered_key gate_ = key_of_nan;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// The last of the competing keys that row `row` keeps: with it the set can be told by threshold.
 struct last_kept {
@@ -117,4 +117,4 @@ void absorb_rows(row_store<Problem>& rows, row_store<Problem> const& later, std:
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -20,7 +20,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// One worker's share of a call.
 template <class Problem>
@@ -196,4 +196,4 @@ class job {
   std::int32_t const workers_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -21,7 +21,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Eigen's widest float packet for the target: 4, 8 or 16 lanes. Fixed-size Eigen arrays would say
 /// the same, but g++ 12 keeps blocks of them in memory; packets stay in registers.
@@ -214,4 +214,4 @@ inline void widen_dealt(bfloat16_t const* p, lanes& even, lanes& odd) noexcept {
   return same_bits<lanes>(sign | (~nan & wide) | (nan & 0x7fc00000u));
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

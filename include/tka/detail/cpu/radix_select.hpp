@@ -14,7 +14,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Memory that radix selects of one worker share.
 struct radix_scratch {
@@ -101,4 +101,4 @@ struct found_gate {
   return gate;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -16,7 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Regions of the scratch of one call, in order.
 template <class Problem>
@@ -75,4 +75,4 @@ struct regions {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

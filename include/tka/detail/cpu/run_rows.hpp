@@ -12,7 +12,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 template <class Work>
 void run_rows(Work const& work) noexcept {
@@ -25,4 +25,4 @@ void run_rows(Work const& work) noexcept {
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -18,7 +18,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// The lightning indexer on one tile: heads in order, so bits do not depend on blocking.
 [[gnu::noinline]] inline void combine_index_heads(float const* raw, std::int64_t stride, int heads,
@@ -385,4 +385,4 @@ class scanner {
   location at_[tile_keys + keys_ahead];
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -12,7 +12,7 @@
 #include <cmath>
 #include <limits>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 inline constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 
@@ -104,4 +104,4 @@ struct softmax_sums {
   sums.weighted += other.weighted;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -20,7 +20,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 template <class Selector>
 struct row_of;  // no CPU row exists for this selector
@@ -150,4 +150,4 @@ struct worker_store {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

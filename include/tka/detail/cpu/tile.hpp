@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Keys scored at once. Tiles begin at multiples of it, so sums over visible keys are cut at the
 /// same places whatever the bounds, the batch or the workers.
@@ -22,4 +22,4 @@ inline constexpr std::int32_t keys_ahead = 40;
 /// Selected keys attended at once.
 inline constexpr std::int32_t chunk_keys = 64;
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

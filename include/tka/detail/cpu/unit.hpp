@@ -16,7 +16,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cpu {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 inline void report(std::uint32_t* word, data_error bit) noexcept {
   if (word == nullptr) return;
@@ -91,4 +91,4 @@ template <class Problem>
           tile * p.schedule.query_tile};
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cpu
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Keys above `key` are kept, and the first `ties` of those equal to it.
 struct threshold {
@@ -90,4 +90,4 @@ template <class Problem>
   return r;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

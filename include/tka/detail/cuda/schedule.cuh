@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// What is counted over all units, in order. Items of a kind are shared out among the blocks.
 enum class count_of : int {
@@ -227,4 +227,4 @@ struct wave_shares {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

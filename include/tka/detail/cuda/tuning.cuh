@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 // ---- meaning ------------------------------------------------------------------------------------
 
@@ -56,4 +56,4 @@ inline constexpr int attend_heads = 16;
 inline constexpr int most_qk_dim = 576;
 inline constexpr int most_v_dim = 512;
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

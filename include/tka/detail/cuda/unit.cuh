@@ -18,7 +18,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 template <class T>
 [[nodiscard]] TKA_HOST_DEVICE constexpr T smaller(T a, T b) noexcept {
@@ -228,4 +228,4 @@ template <class Problem>
   return larger(std::int64_t{1}, smaller(fit, smaller(blocks / 2, rows)));
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

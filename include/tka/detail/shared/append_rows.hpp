@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 template <class KvSource>
 [[nodiscard]] constexpr status check_append(shape const& s, shard const& part,
@@ -160,4 +160,4 @@ struct append_index_rows : new_rows<Form, Options, Tensors> {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

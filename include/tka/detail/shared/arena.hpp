@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// Hands out aligned regions of one block. With a null base it only counts.
 class arena {
@@ -33,4 +33,4 @@ class arena {
   std::size_t used_ = 0;
 };
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -19,7 +19,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 // What a message says must be a literal, so each call that shares a rule has a copy with its name.
 #define TKA_RULE(what, holds, sentence)                                                        \
@@ -144,4 +144,4 @@ class call {
 
 #undef TKA_RULE
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -20,7 +20,7 @@
 #include <limits>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 [[nodiscard]] constexpr bool finite(float x) noexcept {
   return x - x == 0.0f;  // false for infinities and NaN
@@ -173,23 +173,13 @@ template <class Problem>
   return !Problem::selects || k < s.kv_len ? k : s.kv_len;
 }
 
-/// Tells instances of calls apart, so that a plan is not run by another one.
-template <class Problem>
-[[nodiscard]] constexpr std::uint64_t instance_of() noexcept {
-  std::uint64_t hash = 14695981039346656037ull;
-  for (char const* c = __PRETTY_FUNCTION__; *c != '\0'; ++c) {
-    hash = (hash ^ static_cast<unsigned char>(*c)) * 1099511628211ull;
-  }
-  return hash;
-}
-
 /// Everything that the host can know of one run of a plan.
 template <class Problem>
-[[nodiscard]] status check_run(plan const& p, arguments<Problem> const& a,
+[[nodiscard]] status check_run(plan const& p, std::uint64_t instance, arguments<Problem> const& a,
                                workspace const& w) noexcept {
-  if (p.status != status::ok || p.instance != instance_of<Problem>()) return status::plan_mismatch;
+  if (p.status != status::ok || p.instance != instance) return status::plan_mismatch;
   if (status const st = check_tensors(p, a); st != status::ok) return st;
   return check_workspace(p, w);
 }
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// A crew of one. What is written over a crew is written once for all backends: theirs have the
 /// same members, and every thread of a crew takes the same way through a row.
@@ -33,4 +33,4 @@ template <class Backend, class Work, class... Where>
 concept runs_rows =
     requires(Work const& work, Where const&... where) { Backend::run_rows(work, where...); };
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// The rows of every sequence, a head's tokens side by side: what a backend runs.
 template <class Tensors>
@@ -74,4 +74,4 @@ struct merge_rows {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

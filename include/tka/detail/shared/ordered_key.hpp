@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// A score as a signed integer that orders the same way. -0 equals +0; every NaN is the largest.
 using ordered_key = std::int32_t;
@@ -42,4 +42,4 @@ inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>:
   return static_cast<std::uint32_t>(key) ^ 0x80000000u;
 }
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -15,6 +15,7 @@
 #include <tka/tensor_view.hpp>
 
 #include <cstdint>
+#include <initializer_list>
 #include <type_traits>
 
 namespace tka::inline TKA_ABI::detail {
@@ -61,7 +62,7 @@ struct problem {
   static constexpr bool per_token = std::is_same_v<scope, tka::scope::all_heads>;
 
   /// Selections of one query token.
-  [[nodiscard]] static constexpr std::int32_t scope_heads(shape const& s) noexcept {
+  [[nodiscard]] TKA_INLINE static constexpr std::int32_t scope_heads(shape const& s) noexcept {
     return per_query_head ? s.q_heads : per_kv_group ? s.kv_heads : 1;
   }
 
@@ -71,6 +72,19 @@ struct problem {
   /// Every visible key's attention score is computed on the way.
   static constexpr bool sees_all_scores = by_query_key;
 };
+
+/// Tells instances of calls apart, so that a plan is not run by another one. Files of one program
+/// agree on it, however each is compiled.
+template <class Problem>
+[[nodiscard]] consteval std::uint64_t instance_of(char const* backend) noexcept {
+  std::uint64_t hash = 14695981039346656037ull;
+  for (char const* text : {backend, __PRETTY_FUNCTION__}) {
+    for (; *text != '\0'; ++text) {
+      hash = (hash ^ static_cast<unsigned char>(*text)) * 1099511628211ull;
+    }
+  }
+  return hash;
+}
 
 /// Dequantisation scales of k and v.
 struct scaled_tensors {
@@ -116,6 +130,10 @@ struct arguments {
   std::uint32_t* error = nullptr;
 };
 
+}  // namespace tka::inline TKA_ABI::detail
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+
 /// The public tensors of a call, by its task.
 template <class Problem, class Tensors>
 [[nodiscard]] arguments<Problem> arguments_of(Tensors const& t) noexcept {
@@ -158,4 +176,4 @@ template <class Problem, class Tensors>
   return a;
 }
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

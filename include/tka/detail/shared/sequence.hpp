@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// One sequence of a call, checked.
 struct sequence {
@@ -60,4 +60,4 @@ template <class Problem>
                                                         {s.k, p.capacity});
 }
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// The position in the whole sequence of a shard's key.
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t position_of(shard const& s,
@@ -102,4 +102,4 @@ template <class Visibility>
   return r;
 }
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

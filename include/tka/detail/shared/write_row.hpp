@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace tka::inline TKA_ABI::detail {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 /// Values of a row that are buffered at most.
 inline constexpr std::int32_t max_row = 1024;
@@ -134,4 +134,4 @@ TKA_HOST_DEVICE void write_mla_656(From const* from, float8_e4m3_t* out, scale_r
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

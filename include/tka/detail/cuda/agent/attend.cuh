@@ -25,7 +25,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 template <class Problem>
 class attend_agent {
@@ -415,4 +415,4 @@ class attend_agent {
   bool one_value_scale_ = true;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

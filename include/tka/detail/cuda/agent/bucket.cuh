@@ -18,7 +18,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Most keys that a bucket keeps.
 inline constexpr int most_per_bucket = 64;
@@ -176,4 +176,4 @@ class bucket_agent {
   context<Problem> const& c_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

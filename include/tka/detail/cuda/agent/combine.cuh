@@ -16,7 +16,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// The sums over the visible keys of one score head of a row; all lanes of a warp. Tiles are dealt
 /// to the lanes and the lanes joined by a tree: the cut depends on the row's own tiles alone.
@@ -97,4 +97,4 @@ class combine_agent {
   context<Problem> const& c_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

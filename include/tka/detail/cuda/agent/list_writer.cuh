@@ -17,7 +17,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// How many of each there are.
 struct kept_counts {
@@ -197,4 +197,4 @@ class list_writer {
   std::uint64_t last_ = ~std::uint64_t{0};
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -16,7 +16,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 __device__ inline void report(std::uint32_t* word, data_error bit) noexcept {
   if (word != nullptr) atomicOr(word, static_cast<std::uint32_t>(bit));
@@ -194,4 +194,4 @@ struct prepare_agent {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -24,7 +24,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Problems whose keys are multiplied on tensor cores, without scales.
 template <class Problem>
@@ -343,4 +343,4 @@ class scan_agent {
   char const* row_ = nullptr;  ///< else: of one of the next 16 keys
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

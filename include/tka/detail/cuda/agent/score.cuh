@@ -21,7 +21,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Shared memory of the score stage for units of at most `Rows` score rows.
 template <int Rows>
@@ -348,4 +348,4 @@ class score_agent {
   std::int32_t heads_ = 0;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

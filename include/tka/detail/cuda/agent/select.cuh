@@ -22,7 +22,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Shared memory of this stage; the stream and the survivors stand behind it.
 template <class Problem>
@@ -383,4 +383,4 @@ class select_agent {
   survivors survivors_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

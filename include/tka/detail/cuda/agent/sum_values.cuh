@@ -24,7 +24,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Problems in which only the second product remains, with values that are multiplied as stored.
 template <class Problem>
@@ -274,4 +274,4 @@ class sum_values_agent {
   ordered_key score_[own_keys];
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

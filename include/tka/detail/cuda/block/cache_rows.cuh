@@ -19,7 +19,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// A location in few bytes; `outer` < 0: the key is not there.
 struct place {
@@ -176,4 +176,4 @@ template <class Problem>
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

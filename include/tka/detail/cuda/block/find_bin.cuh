@@ -13,7 +13,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 inline constexpr int digits = 3;
 inline constexpr int most_bins = 2048;
@@ -78,4 +78,4 @@ struct digit_memory {
   return memory.found;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Rows of q in shared memory, as the product type C, with a pitch that keeps banks apart.
 template <class C>
@@ -282,4 +282,4 @@ class key_products<float, Rows, Scaled, Tiles> {
   float total_[Scaled ? own_rows : 1];
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -10,7 +10,7 @@
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// A ring of `stages` buffers of slice_size bytes. Each `advance` waits for the oldest buffer and
 /// frees the one before it. All threads of the block take part in all calls.
@@ -72,4 +72,4 @@ __device__ inline void copy_line(char* buffer, int line, int chunk, char const* 
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -15,7 +15,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Some keys of a run, in shared memory: each warp's of its own share, in order, as far as there is
 /// room.
@@ -82,4 +82,4 @@ class survivors {
   bool complete_ = false;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -12,7 +12,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// In scratch. All zero when a stage begins; its histograms are again when a row is done.
 struct team_memory {
@@ -65,4 +65,4 @@ struct team {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

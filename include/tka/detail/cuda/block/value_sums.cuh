@@ -16,7 +16,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Blocks of 128 dimensions that may have scales of their own.
 inline constexpr int most_value_blocks = most_v_dim / scale_block;
@@ -236,4 +236,4 @@ class value_sums<float, Rows, Scaled, Heads> {
   float sum_[own_dims][Heads];
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

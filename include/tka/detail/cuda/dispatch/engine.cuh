@@ -24,7 +24,7 @@
 #include <limits>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Plans and launches one kind of call; stateless.
 template <class Problem>
@@ -47,7 +47,7 @@ class engine {
     plan p{};
     p.shape = s;
     p.options = o;
-    p.instance = instance_of<Problem>();
+    p.instance = instance;
     p.status = check(s, o);
     if (p.status != status::ok) return p;
     if constexpr (multiplies) {
@@ -112,7 +112,7 @@ class engine {
         return status::misaligned;
       }
     }
-    return check_run<Problem>(p, a, w);
+    return check_run<Problem>(p, instance, a, w);
   }
 
   [[nodiscard]] static status launch(plan const& p, arguments<Problem> const& a, workspace const& w,
@@ -123,6 +123,7 @@ class engine {
   }
 
  private:
+  static constexpr std::uint64_t instance = instance_of<Problem>("cuda");
   static constexpr int reserved_shared_bytes = 1024;  // that the system takes of each block's
   static constexpr int shared_grain = 128;            // in which a block is given them
   /// The end of a list's last part is counted in 32 bits.
@@ -156,4 +157,4 @@ class engine {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

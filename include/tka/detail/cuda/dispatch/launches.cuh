@@ -24,7 +24,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// What cudaFuncSetAttribute does; of all calls of the runtime here only that one clears an error
 /// that the host has pending.
@@ -195,4 +195,4 @@ class launches {
   bool follows_ = false;  ///< a kernel of this run
 };
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Enough to fill any device; blocks walk on to further rows.
 inline constexpr std::int64_t most_row_blocks = 4096;
@@ -36,4 +36,4 @@ template <class Work>
                                                                         : status::launch_failed;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -11,7 +11,7 @@
 
 #include <cuda_runtime_api.h>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Behind it all that earlier kernels wrote may be read, and what they read may be written. All
 /// threads of every kernel of a run. Each kernel lets the next begin when it has come here itself,
@@ -30,4 +30,4 @@ __device__ inline void look_ahead() noexcept { __threadfence(); }
 /// Kernels compiled for at least this may be launched so; others would not wait.
 inline constexpr int ordered_launch_version = 90;
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -10,7 +10,7 @@
 #include <tka/detail/cuda/agent/row_walk.cuh>
 #include <tka/detail/cuda/block/block_crew.cuh>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 using row_crew = block_crew<128>;
 
@@ -22,4 +22,4 @@ __global__ void __launch_bounds__(row_crew::size) rows_kernel(__grid_constant__ 
   row_walk<Work, row_crew>(work, crew, buffer).run();
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -21,7 +21,7 @@
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Blocks that a multiprocessor holds at once, by stage.
 template <int Rows>
@@ -147,4 +147,4 @@ __global__ void __launch_bounds__(block_threads, finish_blocks)
   finish_agent<Problem>{c}.run();
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

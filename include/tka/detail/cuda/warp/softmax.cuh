@@ -11,7 +11,7 @@
 
 #include <cuda_runtime_api.h>
 
-namespace tka::inline TKA_ABI::detail::cuda {
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// -inf, without a call that device code must not make.
 [[nodiscard]] __device__ inline float minus_infinity() noexcept {
@@ -133,4 +133,4 @@ __device__ inline void exponentials(float (&x)[4], float max, float& sum,
   return all;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::cuda
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
