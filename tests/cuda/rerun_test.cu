@@ -174,7 +174,7 @@ TEST_CASE("[tka.scratch_limit] [tka.approximate] buckets in several waves") {
   }
 }
 
-/// 2304 parts for 32 to 80 warps, or 8 to 20 blocks, which take neighbours. Most share a row: one
+/// 2304 parts for 32 to 80 warps, or 8 to 20 blocks, which take neighbours. Max share a row: one
 /// attends the row's first part behind dozens of others, the next its last part first of all. In
 /// between scratch holds NaN.
 template <class Precision>

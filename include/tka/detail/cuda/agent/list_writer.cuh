@@ -10,9 +10,13 @@
 #include <tka/detail/cuda/block/block_sum.cuh>
 #include <tka/detail/cuda/block/survivors.cuh>
 #include <tka/detail/cuda/block/team.cuh>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/row_rules.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning/select.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/selection_rules.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/slot_layout.cuh>
+#include <tka/detail/cuda/work/view.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
@@ -35,8 +39,8 @@ struct list_memory {
 template <class Problem>
 class list_writer {
  public:
-  __device__ list_writer(context<Problem> const& c, row<Problem> const& own, row_rules const& rules,
-                         threshold const& limit) noexcept
+  __device__ list_writer(wave_view<Problem> const& c, slot<Problem> const& own,
+                         selection_rules const& rules, threshold const& limit) noexcept
       : rules_(rules), limit_(limit), state_(own.state()) {
     if constexpr (Problem::attends) {
       index_ = own.index();
@@ -87,7 +91,7 @@ class list_writer {
       add(all, earlier);
     }
     if (blocks.rank + 1 == blocks.size && threadIdx.x == 0) {
-      state_[selected_count] = all.above + smaller(all.equal, limit_.ties);
+      state_->selected_count = all.above + smaller(all.equal, limit_.ties);
     }
     if (own.above + own.equal == 0) return;
     put_kept<Short>(keys, before);
@@ -162,7 +166,7 @@ class list_writer {
   /// Tells the row which of its keys is the last in the order, if the caller asks for it.
   __device__ void note_last() noexcept {
     if (last_ != ~std::uint64_t{0}) {
-      atomicMin(reinterpret_cast<unsigned long long*>(state_ + last_kept),
+      atomicMin(reinterpret_cast<unsigned long long*>(&state_->last_kept),
                 static_cast<unsigned long long>(last_));
     }
   }
@@ -170,7 +174,7 @@ class list_writer {
   /// What blocks of a lower rank keep; `own` is told to the others.
   [[nodiscard]] __device__ static kept_counts of_earlier_blocks(kept_counts const& own,
                                                                 team& blocks) noexcept {
-    static_assert(most_team <= 64);
+    static_assert(max_team <= 64);
     auto& counts = blocks.memory->counts[blocks.turn];
     if (threadIdx.x == 0) {
       counts[blocks.rank][0] = own.above;
@@ -186,9 +190,9 @@ class list_writer {
     return {__reduce_add_sync(all_lanes, sum.above), __reduce_add_sync(all_lanes, sum.equal)};
   }
 
-  row_rules const& rules_;
+  selection_rules const& rules_;
   threshold const limit_;
-  std::uint32_t* state_;
+  slot_state* state_;
   std::int32_t* index_ = nullptr;
   ordered_key* key_ = nullptr;
   std::int32_t* positions_ = nullptr;

@@ -12,12 +12,17 @@
 #include <tka/detail/cuda/block/find_bin.cuh>
 #include <tka/detail/cuda/block/survivors.cuh>
 #include <tka/detail/cuda/block/team.cuh>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/row_record.cuh>
-#include <tka/detail/cuda/row_rules.cuh>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning/select.cuh>
 #include <tka/detail/cuda/warp/shared_memory.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/selection_rules.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/slot_record.cuh>
+#include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
@@ -27,7 +32,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// Shared memory of this stage; the stream and the survivors stand behind it.
 template <class Problem>
 struct alignas(16) select_memory {
-  std::uint32_t histogram[most_bins];
+  std::uint32_t histogram[max_bins];
   digit_memory search;
   list_memory list;
   std::uint32_t forced;
@@ -40,7 +45,7 @@ struct alignas(16) select_memory {
     team blocks;
   } rows;
   /// Of the rows that are selected next, one behind the other: each warp reads one.
-  row_record<Problem> next[block_warps];
+  slot_record<Problem> next[block_warps];
 };
 
 /// The k largest keys of a row, exactly, the same whatever the team. The first digit of the
@@ -51,38 +56,43 @@ template <class Problem>
 class select_agent {
  public:
   /// Shared memory for rows of which little survives.
-  static constexpr int least_bytes =
-      static_cast<int>(sizeof(select_memory<Problem>)) + key_stream::bytes + survivors::least_bytes;
+  static constexpr int min_bytes =
+      static_cast<int>(sizeof(select_memory<Problem>)) + key_stream::bytes + survivors::min_bytes;
 
-  __device__ select_agent(context<Problem> const& c, char* memory, int bytes) noexcept
+  __device__ select_agent(wave_view<Problem> const& c, team_memory* teams, team_cut const& cut,
+                          char* memory, int bytes) noexcept
       : c_(c),
+        teams_(teams),
+        cut_(cut),
         memory_(reinterpret_cast<select_memory<Problem>*>(memory)),
         stream_(memory + stream_at),
         survivors_(memory + survivors_at, bytes - survivors_at) {}
 
   /// For a wave's long rows, if there are any: enough for all `blocks` to have work.
-  [[nodiscard]] __device__ static team_cut cut(context<Problem> const& c,
+  [[nodiscard]] __device__ static team_cut cut(wave_view<Problem> const& c,
+                                               select_tuning const& tuning, std::int64_t max_teams,
                                                std::uint32_t blocks) noexcept {
     // In 32 bits: longer divisions are slow. There are no more keys, and more rows change nothing.
-    std::int64_t const rows = c.shares[count_of::long_rows].all;
+    std::int64_t const rows = c.shares[count_of::long_slots].all;
     auto const longest = static_cast<std::uint32_t>(c.table.totals->longest);
     auto const count = static_cast<std::uint32_t>(smaller(rows, std::int64_t{1} << 30));
-    std::uint32_t const most = (longest + least_keys_of_a_block - 1) / least_keys_of_a_block;
+    auto const each = static_cast<std::uint32_t>(tuning.block_keys_when_few);
+    std::uint32_t const most = (longest + each - 1) / each;
     std::uint32_t const wanted = smaller(blocks / count, most);
     std::uint32_t const size =
-        larger(1u, smaller(wanted, smaller<std::uint32_t>(most_team, blocks)));
+        larger(1u, smaller(wanted, smaller<std::uint32_t>(max_team, blocks)));
     // Blocks alone need no memory.
-    std::int64_t const teams = size == 1 ? rows : smaller(rows, most_teams<Problem>(c.p));
+    std::int64_t const teams = size == 1 ? rows : smaller(rows, max_teams);
     return {size, static_cast<std::uint32_t>(smaller(std::int64_t{blocks / size}, teams))};
   }
 
   __device__ void run() noexcept {
     clear_histogram();
-    if (all_rows() != c_.shares[count_of::long_rows].all) {
+    if (all_rows() != c_.shares[count_of::long_slots].all) {
       find_short_rows();
       select_rows();
     }
-    if (c_.shares[count_of::long_rows].all > 0) {
+    if (c_.shares[count_of::long_slots].all > 0) {
       find_long_rows();
       select_rows();
     }
@@ -102,8 +112,8 @@ class select_agent {
 
   /// The long ones of this block's team.
   __device__ void find_long_rows() noexcept {
-    std::int64_t const rows = c_.shares[count_of::long_rows].all;
-    team_cut const cut = c_.table.totals->cut;
+    std::int64_t const rows = c_.shares[count_of::long_slots].all;
+    team_cut const cut = cut_;
     std::uint32_t const index = blockIdx.x / cut.size;
     std::uint32_t begin = index;
     std::uint32_t end = index + 1;
@@ -115,7 +125,7 @@ class select_agent {
     }
     set_rows(begin, end, true,
              {static_cast<std::int32_t>(cut.size),
-              static_cast<std::int32_t>(blockIdx.x - index * cut.size), c_.teams + index, 0, 0});
+              static_cast<std::int32_t>(blockIdx.x - index * cut.size), teams_ + index, 0, 0});
   }
 
   __device__ void set_rows(std::uint32_t next, std::uint32_t end, bool are_long,
@@ -126,7 +136,7 @@ class select_agent {
   }
 
   [[nodiscard]] __device__ std::int64_t all_rows() const noexcept {
-    return c_.shares[count_of::rows].all / attend_blocks<Problem>(c_.p.shape);
+    return c_.shares[count_of::slots].all / attend_blocks<Problem>(c_.p.shape);
   }
   /// Where part i of n begins. Rows of a wave are counted in 32 bits: scratch has no more.
   [[nodiscard]] __device__ static std::uint32_t part(std::int64_t rows, std::uint32_t i,
@@ -140,7 +150,7 @@ class select_agent {
     while (rows.next < rows.end) {
       if (std::uint32_t const own = rows.next + threadIdx.x / 32; own < rows.end) {
         memory_->next[threadIdx.x / 32].load(
-            row_record<Problem>::of(c_, rows.are_long ? number_of_long(own) : own));
+            slot_record<Problem>::of(c_, rows.are_long ? number_of_long(own) : own));
       }
       __syncthreads();
 #pragma unroll 1
@@ -156,15 +166,15 @@ class select_agent {
 
   /// The number among all rows of the wave's long row n. A warp.
   [[nodiscard]] __device__ std::int64_t number_of_long(std::uint32_t n) const noexcept {
-    share const& rows = c_.shares[count_of::long_rows];
+    share const& rows = c_.shares[count_of::long_slots];
     if (rows.all == all_rows()) return n;
-    item const at = find_item(c_.table, count_of::long_rows, rows.from + n);
-    return c_.first_row(at.b, at.unit) + at.rest;
+    item const at = find_item(c_.table, count_of::long_slots, rows.from + n);
+    return c_.first_slot(at.b, at.unit) + at.rest;
   }
 
-  __device__ void select(row_record<Problem> const& next) noexcept {
-    row<Problem> const& own = next.own;
-    row_rules const& rules = next.rules;
+  __device__ void select(slot_record<Problem> const& next) noexcept {
+    slot<Problem> const& own = next.own;
+    selection_rules const& rules = next.rules;
     team& blocks = memory_->rows.blocks;
     std::int32_t const each = round_up_keys(rules.visible, blocks.size);
     std::int32_t const first = smaller(rules.visible, each * blocks.rank);
@@ -173,8 +183,8 @@ class select_agent {
     __syncthreads();  // the last row is done with its memory
     if (threadIdx.x == 0) blocks.turn ^= 1;
     if (blocks.rank == 0 && threadIdx.x == 0) {
-      *reinterpret_cast<std::uint64_t*>(own.state() + last_kept) = ~std::uint64_t{0};
-      own.state()[parts_done] = 0;
+      own.state()->last_kept = ~std::uint64_t{0};
+      own.state()->parts_done = 0;
     }
     found at{{key_of_minus_infinity, 0}, false, -1};
     if (!rules.keeps_all()) at = find_threshold(run, rules, blocks);
@@ -190,8 +200,8 @@ class select_agent {
     }
   }
 
-  __device__ __noinline__ static void write_from_all(context<Problem> c, row<Problem> const& own,
-                                                     row_rules const& rules, threshold limit,
+  __device__ __noinline__ static void write_from_all(wave_view<Problem> c, slot<Problem> const& own,
+                                                     selection_rules const& rules, threshold limit,
                                                      key_run run, team& blocks,
                                                      list_memory& memory) noexcept {
     list_writer<Problem>{c, own, rules, limit}.write(run, blocks, memory);
@@ -233,7 +243,7 @@ class select_agent {
   };
 
   /// Meets a histogram of zeros and leaves one.
-  [[nodiscard]] __device__ found find_threshold(key_run const& run, row_rules const& rules,
+  [[nodiscard]] __device__ found find_threshold(key_run const& run, selection_rules const& rules,
                                                 team& blocks) noexcept {
     if (rules.plain) {
       count_first(run);
@@ -279,7 +289,7 @@ class select_agent {
   }
 
   /// Keeps what is forced, or has at least the first digit of the threshold.
-  __device__ void take_survivors(key_run const& run, row_rules const& rules,
+  __device__ void take_survivors(key_run const& run, selection_rules const& rules,
                                  digit_state const& known) noexcept {
     auto const edge = static_cast<ordered_key>(known.prefix << shift_of(0) ^ 0x80000000u);
     if (rules.plain) {
@@ -291,7 +301,7 @@ class select_agent {
   [[nodiscard]] __device__ __noinline__ static survivors take_by_rules(survivors keys,
                                                                        key_stream stream,
                                                                        key_run run,
-                                                                       row_rules const& rules,
+                                                                       selection_rules const& rules,
                                                                        ordered_key edge) noexcept {
     keys.take(run, stream, [&](std::int32_t c, ordered_key key) {
       return rules.forced(c) ? key > key_of_minus_infinity : rules.competing(c, key) >= edge;
@@ -301,14 +311,14 @@ class select_agent {
 
   /// For all of them; ends with a barrier.
   __device__ void clear_histogram() noexcept {
-    for (int i = 4 * static_cast<int>(threadIdx.x); i < most_bins; i += 4 * block_threads) {
+    for (int i = 4 * static_cast<int>(threadIdx.x); i < max_bins; i += 4 * block_threads) {
       *reinterpret_cast<uint4*>(memory_->histogram + i) = uint4{};
     }
     __syncthreads();
   }
 
   /// Forced keys above -inf.
-  __device__ __noinline__ static void count_forced(key_run run, row_rules const& rules,
+  __device__ __noinline__ static void count_forced(key_run run, selection_rules const& rules,
                                                    std::uint32_t& sum) noexcept {
     std::uint32_t n = 0;
     for (std::int32_t i = static_cast<std::int32_t>(threadIdx.x); i < run.count;
@@ -333,7 +343,7 @@ class select_agent {
   /// A digit of the keys that share those above it with the threshold. What does not compete is
   /// counted in the lowest bin, below every threshold. Ends with a barrier.
   __device__ __noinline__ static void count(key_stream stream, counter counts, key_run run,
-                                            row_rules const& rules) noexcept {
+                                            selection_rules const& rules) noexcept {
     stream.each(run, [&](std::int32_t i, ordered_key const(&key)[4]) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) counts(rules.competing(run.first + i + j, key[j]));
@@ -341,7 +351,7 @@ class select_agent {
     __syncthreads();
   }
   __device__ void count_survivors(int digit, digit_state const& known,
-                                  row_rules const& rules) noexcept {
+                                  selection_rules const& rules) noexcept {
     counter const counts{digit, known, shared_address(memory_->histogram)};
     std::int32_t const end = survivors_.own().end;
 #pragma unroll 2
@@ -377,7 +387,9 @@ class select_agent {
     if (digit == 0 && first == 0) all.forced = 0;
   }
 
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
+  team_memory* const teams_;
+  team_cut const& cut_;
   select_memory<Problem>* memory_;
   key_stream const stream_;
   survivors survivors_;

@@ -8,12 +8,18 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/prepare.cuh>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/row_record.cuh>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/agent/build_schedule.cuh>
+#include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/selection_rules.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/slot_layout.cuh>
+#include <tka/detail/cuda/work/slot_record.cuh>
+#include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/form.hpp>
 
 #include <cstdint>
@@ -33,7 +39,7 @@ class unit_scan {
  public:
   using query_type = typename scored<Problem>::query;
 
-  __device__ unit_scan(context<Problem> const& c, unit_memory<Rows>& memory) noexcept
+  __device__ unit_scan(wave_view<Problem> const& c, unit_memory<Rows>& memory) noexcept
       : c_(c), memory_(memory), kv_(c.a.kv), page_size_(c.p.shape.page_size) {}
 
   /// use(first tile, behind the last one) for each unit of this block's share, entered.
@@ -63,22 +69,23 @@ class unit_scan {
     std::int32_t const rows = entry_->tokens * each;
     std::int32_t const first_head =
         geometry<Problem>::heads_are_units ? place_.head_block * c_.g.head_block : 0;
-    std::uint32_t* const places = c_.places + c_.first_row(entry_->of.b, unit_);
-    bool const is_long = c_.table.per_unit(count_of::long_rows, entry_->of.b) > 0;
+    std::uint32_t* const places = c_.places + c_.first_slot(entry_->of.b, unit_);
+    bool const is_long = c_.table.per_unit(count_of::long_slots, entry_->of.b) > 0;
     for (auto r = static_cast<std::int32_t>(threadIdx.x % 32); r < rows; r += 32) {
       std::int32_t const token = r / each;
       std::int32_t const head = first_head + r - token * each;
-      std::uint32_t* const memory = memory_.row[0] + r * entry_->row.words;
-      cuda::row<Problem> const own{
+      std::uint32_t* const memory = memory_.row[0] + r * entry_->slot.words;
+      cuda::slot<Problem> const own{
           entry_,
           memory,
           place_.first_token + token,
           place_.head,
           geometry<Problem>::heads_are_units ? place_.head * c_.g.heads + head : place_.head,
           token < place_.tokens && (!geometry<Problem>::heads_are_units || head < c_.g.heads)};
-      *reinterpret_cast<row_record<Problem>*>(memory + record) = {
+      *reinterpret_cast<slot_record<Problem>*>(memory + slot_record_at) = {
           own, own.scores(),
-          own.exists ? rules_of<Problem>(c_, own, {memory_.range[token]}) : row_rules{}, is_long};
+          own.exists ? rules_of<Problem>(c_, own, {memory_.range[token]}) : selection_rules{},
+          is_long};
       places[r] = static_cast<std::uint32_t>((memory - c_.pool) / 32);
     }
   }
@@ -92,7 +99,7 @@ class unit_scan {
     return memory_.row[selection];
   }
   [[nodiscard]] __device__ ordered_key* scores(std::int32_t selection) const noexcept {
-    return reinterpret_cast<ordered_key*>(memory_.row[selection] + entry_->row.scores);
+    return reinterpret_cast<ordered_key*>(memory_.row[selection] + entry_->slot.scores);
   }
   /// No token sees a key behind it.
   [[nodiscard]] __device__ std::int32_t end() const noexcept { return seen_.end; }
@@ -166,7 +173,7 @@ class unit_scan {
           range_of<Problem>(c_.p, c_.a, entry_->of, place_.first_token + thread);
     }
     if (thread < place_.tokens * c_.g.selections()) {
-      memory_.row[thread] = c_.unit_memory(b, unit) + thread * entry_->row.words;
+      memory_.row[thread] = c_.unit_memory(b, unit) + thread * entry_->slot.words;
     }
     __syncthreads();
     seen_ = {};
@@ -184,7 +191,7 @@ class unit_scan {
     }
   }
 
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
   unit_memory<Rows>& memory_;
   // Read for every tile, so kept in registers:
   typename Problem::kv_source::tensors const kv_;

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
 
 #include <cstdint>
 

@@ -7,9 +7,9 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning.cuh>
-#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
+#include <tka/detail/cuda/work/math.cuh>
 #include <tka/form.hpp>
 #include <tka/scale_view.hpp>
 #include <tka/select/lightning_indexer.hpp>

@@ -7,10 +7,10 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning.cuh>
-#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/shared_memory.cuh>
+#include <tka/detail/cuda/work/math.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
@@ -30,10 +30,10 @@ class slice_ring {
 
   /// Waits for the oldest buffer. Behind it the one read before may be written again.
   [[nodiscard]] __device__ char const* advance() noexcept {
-    if (stages_ == most_stages) {
-      wait_for_copies<most_stages - 2>();
+    if (stages_ == max_buffers) {
+      wait_for_copies<max_buffers - 2>();
     } else {
-      wait_for_copies<least_stages - 2>();
+      wait_for_copies<min_buffers - 2>();
     }
     __syncthreads();
     char const* const ready = memory_ + out_ * slice_size;

@@ -8,18 +8,24 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/find_bin.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/select.cuh>
 
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
+/// How blocks are cut into teams for the long rows of a wave.
+struct team_cut {
+  std::uint32_t size;  ///< blocks of a team
+  std::uint32_t teams;
+};
+
 /// In scratch. All zero when a stage begins; its histograms are again when a row is done.
 struct team_memory {
-  std::uint32_t histogram[digits][most_bins];
+  std::uint32_t histogram[digits][max_bins];
   /// Of each block: keys above the threshold, equal to it. Twice: a block may come to its next row
   /// while another still reads those of the last.
-  std::uint32_t counts[2][most_team][2];
+  std::uint32_t counts[2][max_team][2];
   std::uint32_t forced;   ///< keys above -inf
   std::uint32_t arrived;  ///< at barriers, ever
   std::uint32_t unused[30];

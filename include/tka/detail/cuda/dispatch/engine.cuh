@@ -9,10 +9,10 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/launches.cuh>
 #include <tka/detail/cuda/kernel/attention_kernel.cuh>
-#include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
-#include <tka/detail/cuda/unit.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
 #include <tka/detail/shared/check.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/plan.hpp>
@@ -52,7 +52,7 @@ class engine {
     if (p.status != status::ok) return p;
     if constexpr (multiplies) {
       p.capacity = capacity_of<Problem>(o, s);
-      if (p.capacity > most_capacity) {
+      if (p.capacity > max_capacity) {
         p.status = status::too_large;
         return p;
       }
@@ -61,8 +61,8 @@ class engine {
         p.bucket_rule = choose_bucket_rule(double{o.bucketing.recall_target});
       }
       p.schedule.phases = 1;
-      p.schedule.query_tile = most_rows;
-      p.schedule.stages = most_stages;
+      p.schedule.query_tile = max_score_rows;
+      p.schedule.stages = max_buffers;
       auto const blocks = [&] {
         int const bytes = shares_bytes + shared_bytes<Problem>(p.schedule.stages);
         if (bytes > device.shared_bytes_per_block) return 0;
@@ -70,19 +70,19 @@ class engine {
                        device.shared_bytes_per_multiprocessor /
                            static_cast<int>(round_up(bytes + reserved_shared_bytes, shared_grain)));
       };
-      if (blocks() == 0) p.schedule.stages = least_stages;
+      if (blocks() == 0) p.schedule.stages = min_buffers;
       p.schedule.workers = blocks() * device.multiprocessors;
       p.multiprocessors = device.multiprocessors;
-      p.select_blocks = most_select_blocks + 1;
+      p.select_blocks = max_select_blocks + 1;
       do {
         --p.select_blocks;
         p.select_bytes = smaller(
             device.shared_bytes_per_block,
             device.shared_bytes_per_multiprocessor / p.select_blocks / shared_grain * shared_grain -
                 reserved_shared_bytes);
-      } while (p.select_bytes < least_select_bytes<Problem> && p.select_blocks > 1);
+      } while (p.select_bytes < min_select_bytes<Problem> && p.select_blocks > 1);
       if (device.compute_capability < 80 || p.schedule.workers == 0 ||
-          p.select_bytes < least_select_bytes<Problem>) {
+          p.select_bytes < min_select_bytes<Problem>) {
         p.status = status::unsupported_device;
         return p;
       }
@@ -96,8 +96,8 @@ class engine {
     std::int32_t const workers = larger(1, smaller(wanted.workers, p.schedule.workers));
     p.multiprocessors = larger(1, p.multiprocessors * workers / larger(1, p.schedule.workers));
     p.schedule.workers = workers;
-    p.schedule.query_tile = larger(1, smaller(wanted.query_tile, most_rows));
-    if (wanted.stages == least_stages) p.schedule.stages = least_stages;
+    p.schedule.query_tile = larger(1, smaller(wanted.query_tile, max_score_rows));
+    if (wanted.stages == min_buffers) p.schedule.stages = min_buffers;
     if constexpr (multiplies) p.scratch_bytes = scratch_bytes(p);
     return p;
   }
@@ -127,16 +127,15 @@ class engine {
   static constexpr int reserved_shared_bytes = 1024;  // that the system takes of each block's
   static constexpr int shared_grain = 128;            // in which a block is given them
   /// The end of a list's last part is counted in 32 bits.
-  static constexpr std::int32_t most_capacity =
-      std::numeric_limits<std::int32_t>::max() - part_keys;
+  static constexpr std::int32_t max_capacity = std::numeric_limits<std::int32_t>::max() - part_keys;
 
   [[nodiscard]] static status check(shape const& s, options const& o) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
     auto const served = [](std::int32_t dim, std::int32_t most) {
       return dim >= 16 && dim <= most && dim % 16 == 0;
     };
-    if (!served(s.qk_dim, most_qk_dim) || (Problem::attends && !served(s.v_dim, most_v_dim)) ||
-        (Problem::by_index && !served(s.index_dim, most_qk_dim))) {
+    if (!served(s.qk_dim, max_qk_dim) || (Problem::attends && !served(s.v_dim, max_v_dim)) ||
+        (Problem::by_index && !served(s.index_dim, max_qk_dim))) {
       return status::unsupported_head_dim;
     }
     if (status const st = check_options<Problem>(o); st != status::ok) return st;
@@ -146,7 +145,7 @@ class engine {
   /// As much as all rows could need at once, but at most the limit, and at least what the largest
   /// unit of one token needs.
   [[nodiscard]] static std::size_t scratch_bytes(plan const& p) noexcept {
-    double const all = most_words_of_rows<Problem>(p);
+    double const all = max_words_of_slots<Problem>(p);
     std::int64_t const before = scratch_layout_of<Problem>(p).rows;
     std::int64_t const most =
         p.options.scratch_limit / workspace_alignment * workspace_alignment / 4;

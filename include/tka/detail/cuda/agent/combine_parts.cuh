@@ -8,11 +8,16 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/combine.cuh>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/agent/join_heads.cuh>
+#include <tka/detail/cuda/arithmetic.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
@@ -20,22 +25,22 @@
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 template <class Problem>
-class finish_agent {
+class combine_parts_agent {
  public:
-  __device__ explicit finish_agent(context<Problem> const& c) noexcept : c_(c) {}
+  __device__ explicit combine_parts_agent(wave_view<Problem> const& c) noexcept : c_(c) {}
 
   /// The stage: a warp a row.
   __device__ void run() noexcept {
-    share const s = c_.shares[count_of::rows];
+    share const s = c_.shares[count_of::slots];
     for (std::int64_t n = s.begin + threadIdx.x / 32; n < s.end; n += block_warps) {
-      item const at = c_.at(count_of::rows, n);
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest)};
+      item const at = c_.at(count_of::slots, n);
+      slot<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest)};
       if (own.exists) finish(own, 0, 1);
     }
   }
 
   /// A row, by warp `warp` of `warps`.
-  __device__ void finish(row<Problem> const& own, std::int32_t warp, std::int32_t warps) noexcept {
+  __device__ void finish(slot<Problem> const& own, std::int32_t warp, std::int32_t warps) noexcept {
     if constexpr (Problem::selects) {
       if (warp == 0 && c_.lists) write_list_end(own);
     }
@@ -54,7 +59,7 @@ class finish_agent {
 
  private:
   /// Count, threshold, and what stands behind the last entry.
-  __device__ void write_list_end(row<Problem> const& own) const noexcept {
+  __device__ void write_list_end(slot<Problem> const& own) const noexcept {
     location const at = own.query(c_);
     std::int32_t const count = own.entries();
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
@@ -68,7 +73,7 @@ class finish_agent {
     }
     if (lane > 0) return;
     if (c_.a.count) *c_.a.count.at(at.outer, own.scope_head, at.token) = count;
-    std::uint64_t const last = *reinterpret_cast<std::uint64_t const*>(own.state() + last_kept);
+    std::uint64_t const last = own.state()->last_kept;
     bool const none = last == ~std::uint64_t{0};
     if (c_.a.threshold_score) {
       auto const key =
@@ -85,7 +90,7 @@ class finish_agent {
   }
 
   /// Parts, 32 at a time: a lane knows the sums of one. Those of values are added in order.
-  __device__ void write_head(row<Problem> const& own, std::int32_t head,
+  __device__ void write_head(slot<Problem> const& own, std::int32_t head,
                              std::int32_t in_selection) const noexcept {
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int32_t const v_dim = c_.p.shape.v_dim;
@@ -159,7 +164,7 @@ class finish_agent {
     return own / (all.sum * own + expf(sink - most));
   }
 
-  __device__ void write_metrics(row<Problem> const& own, location at, std::int32_t head,
+  __device__ void write_metrics(slot<Problem> const& own, location at, std::int32_t head,
                                 std::int32_t in_selection, softmax_sums const& all) const noexcept {
     bool const writes = threadIdx.x % 32 == 0;
     if (writes && c_.a.lse) put(c_.a.lse, at, head, all.lse());
@@ -180,7 +185,7 @@ class finish_agent {
     if (view) *view.at(at.outer, head, at.token) = value;
   }
 
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -8,14 +8,19 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/agent/unit_scan.cuh>
+#include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
 #include <tka/detail/cuda/block/key_products.cuh>
 #include <tka/detail/cuda/block/slice_ring.cuh>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/attend.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning/score.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/view.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
@@ -29,23 +34,23 @@ struct score_memory {
   static constexpr int score_pitch = tile_keys + 4;
   /// The tile under way and those that copies reach while it is scored.
   static constexpr int located_tiles = 3;
-  struct rest {
-    static constexpr int few_bytes = few_rows * (most_qk_dim * 4 + 16);
-    alignas(16) char q[Rows == few_rows ? few_bytes : query_bytes];
+  struct alignas(128) fixed {
+    static constexpr int few_bytes = few_score_rows * (max_qk_dim * 4 + 16);
+    alignas(16) char q[Rows == few_score_rows ? few_bytes : query_bytes];
     float score[Rows * score_pitch];
     char const* source[located_tiles][tile_keys];  ///< rows of tiles that copies reach next
     place where[tile_keys];                        ///< of the tile that is scored
     std::uint8_t token_of[Rows];                   ///< of each score row
     unit_memory<Rows> unit;
   };
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
-    return stages * slice_size + static_cast<int>(sizeof(rest));
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int buffers) noexcept {
+    return static_cast<int>(sizeof(fixed)) + buffers * slice_size;
   }
 };
 
-template <class Problem, int MostRows>
-class score_agent {
-  using memory_type = score_memory<MostRows>;
+template <class Problem, int MaxRows>
+class score_by_block_agent {
+  using memory_type = score_memory<MaxRows>;
   using C = product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>;
   using rows_type = decltype(scanned_keys<Problem>(std::declval<plan const&>(),
                                                    std::declval<arguments<Problem> const&>(), 0));
@@ -55,10 +60,17 @@ class score_agent {
   static constexpr bool wants_places = Problem::kv_source::has_pages || scaled || Problem::by_index;
 
  public:
-  __device__ score_agent(context<Problem> const& c, char* memory, int stages) noexcept
+  using memory = typename memory_type::fixed;
+
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int buffers) noexcept {
+    return memory_type::bytes(buffers);
+  }
+
+  /// The ring stands after `shared`.
+  __device__ score_by_block_agent(wave_view<Problem> const& c, memory& shared, int buffers) noexcept
       : c_(c),
-        ring_(memory, stages),
-        memory_(reinterpret_cast<typename memory_type::rest*>(memory + stages * slice_size)),
+        ring_(reinterpret_cast<char*>(&shared + 1), buffers),
+        memory_(&shared),
         unit_(c, memory_->unit),
         measures_(sums_visible<Problem>(c.p.options)) {}
 
@@ -85,13 +97,13 @@ class score_agent {
         }
         std::int32_t const rows = unit_.place().tokens * heads_;
         // Long rows of q leave room for few of them, so each number of rows needs its own code.
-        if (MostRows == few_rows || rows <= few_rows) {
-          stream<few_rows>(from, to);
-        } else if constexpr (MostRows > few_rows) {
-          if (rows <= some_rows) {
-            stream<some_rows>(from, to);
+        if (MaxRows == few_score_rows || rows <= few_score_rows) {
+          stream<few_score_rows>(from, to);
+        } else if constexpr (MaxRows > few_score_rows) {
+          if (rows <= mid_score_rows) {
+            stream<mid_score_rows>(from, to);
           } else {
-            stream<most_rows>(from, to);
+            stream<max_score_rows>(from, to);
           }
         }
       }
@@ -278,7 +290,7 @@ class score_agent {
   __device__ void keep_raw(std::uint32_t* memory, std::int32_t i, std::int32_t j,
                            std::int32_t at) const noexcept {
     for (std::int32_t h = 0; h < heads_; ++h) {
-      auto* const raw = reinterpret_cast<float*>(memory + unit_.entry().row.raw) +
+      auto* const raw = reinterpret_cast<float*>(memory + unit_.entry().slot.raw) +
                         (first_head_ + h) * round_up(unit_.entry().extent.visible, 32);
       raw[at] = memory_->score[(i * heads_ + h) * pitch + j];
     }
@@ -310,7 +322,7 @@ class score_agent {
       bool const own_row = geometry<Problem>::heads_are_units;
       std::int32_t const own = own_row ? i * c_.g.head_block + r % heads_ : i;
       std::int32_t const head = own_row ? 0 : first_head_ + r % heads_;
-      float* const out = reinterpret_cast<float*>(unit_.row(own) + unit_.entry().row.sums) +
+      float* const out = reinterpret_cast<float*>(unit_.row(own) + unit_.entry().slot.sums) +
                          (std::int64_t{head} * unit_.entry().extent.tiles + tile) * 3;
       out[0] = most;
       out[1] = sum;
@@ -339,10 +351,10 @@ class score_agent {
     }
   }
 
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
   slice_ring ring_;
-  typename memory_type::rest* memory_;
-  unit_scan<Problem, MostRows> unit_;
+  memory* memory_;
+  unit_scan<Problem, MaxRows> unit_;
   bool const measures_;
   std::int32_t first_head_ = 0;
   std::int32_t heads_ = 0;

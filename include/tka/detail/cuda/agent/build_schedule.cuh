@@ -7,9 +7,11 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
-#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/detail/shared/sequence.hpp>
 #include <tka/status.hpp>
@@ -23,12 +25,13 @@ __device__ inline void report(std::uint32_t* word, data_error bit) noexcept {
 }
 
 template <class Problem>
-struct prepare_agent {
+struct build_schedule_agent {
   plan const& p;
+  plan_numbers const& n;
   arguments<Problem> const& a;
-  schedule_table table;
-  std::int64_t pool_words;  ///< scratch for rows
-  std::int32_t scan_blocks;
+  schedule_builder table;
+  std::int64_t pool_words;  ///< scratch for slots
+  std::int32_t score_blocks;
 
   /// All threads of one block.
   __device__ void run() noexcept {
@@ -46,8 +49,8 @@ struct prepare_agent {
     if (kind < item_kinds) {
       std::int64_t items = all[kind];
       if (all[static_cast<int>(count_of::words)] > pool_words) {
-        items = items_before(table, static_cast<count_of>(kind),
-                             wave_from(table, 0, pool_words).last_unit);
+        items = items_before(table_of(table), static_cast<count_of>(kind),
+                             wave_from(table_of(table), 0, pool_words).last_unit);
       }
       if (threadIdx.x % 32 == 0) table.totals->first_wave[kind] = items;
     }
@@ -55,7 +58,7 @@ struct prepare_agent {
 
  private:
   /// Of one unit.
-  [[nodiscard]] __device__ std::int64_t rows_of(sequence_entry const& e) const noexcept {
+  [[nodiscard]] __device__ std::int64_t slots_of(sequence_entry const& e) const noexcept {
     return std::int64_t{e.tokens} * geometry<Problem>{p}.selections();
   }
   /// Of one unit.
@@ -84,7 +87,7 @@ struct prepare_agent {
   __device__ void cut_units() const noexcept {
     auto const tiles = static_cast<float>(
         sum_of([this](sequence_entry const& e) { return units_of(e) * tiles_of(e); }));
-    float const share = tiles / static_cast<float>(scan_blocks);
+    float const share = tiles / static_cast<float>(score_blocks);
     auto const pieces_of = [this, share](sequence_entry const& e) {
       auto const n = static_cast<std::int64_t>(static_cast<float>(tiles_of(e)) / share);
       return larger<std::int64_t>(smaller(n, tiles_of(e)), 1);
@@ -102,7 +105,7 @@ struct prepare_agent {
       return units_of(e) * e.per_unit[static_cast<int>(count_of::words)];
     });
     bool const whole =
-        __all_sync(0xffffffffu, fair) && pieces <= scan_blocks && words <= pool_words;
+        __all_sync(0xffffffffu, fair) && pieces <= score_blocks && words <= pool_words;
     for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
       sequence_entry& e = table.entries[b];
       e.per_unit[static_cast<int>(count_of::pieces)] = whole ? pieces_of(e) : tiles_of(e);
@@ -111,13 +114,13 @@ struct prepare_agent {
 
   /// Where there are rows for all multiprocessors, fewer of them are long.
   __device__ void find_long_rows() const noexcept {
-    std::int64_t const rows =
-        sum_of([this](sequence_entry const& e) { return units_of(e) * rows_of(e); });
-    bool const many = rows >= p.multiprocessors;
-    std::int64_t const from = many ? most_keys_of_a_block : least_keys_of_a_block;
+    std::int64_t const slots =
+        sum_of([this](sequence_entry const& e) { return units_of(e) * slots_of(e); });
+    bool const many = slots >= n.multiprocessors;
+    std::int64_t const from = many ? n.select.block_keys : n.select.block_keys_when_few;
     for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
       sequence_entry& e = table.entries[b];
-      e.per_unit[static_cast<int>(count_of::long_rows)] = e.extent.visible > from ? rows_of(e) : 0;
+      e.per_unit[static_cast<int>(count_of::long_slots)] = e.extent.visible > from ? slots_of(e) : 0;
     }
   }
 
@@ -126,28 +129,28 @@ struct prepare_agent {
     sequence_entry e{};
     e.of = sequence_of<Problem>(p, a, b, [this](data_error bit) { report(a.error, bit); });
     e.extent = extent_of<Problem>(p, e.of.length);
-    e.row = layout_of<Problem>(p, e.extent);
+    e.slot = layout_of<Problem>(p, e.extent);
     // Fewer tokens a unit where the rows are so long that a few units would fill the scratch.
     e.tokens = larger(smaller(g.tokens, e.of.queries), 1);
-    while (e.tokens > 1 && e.tokens * g.selections() * e.row.words > pool_words / 4) e.tokens /= 2;
+    while (e.tokens > 1 && e.tokens * g.selections() * e.slot.words > pool_words / 4) e.tokens /= 2;
     e.token_tiles = static_cast<std::int32_t>(ceil_div(e.of.queries, e.tokens));
-    std::int64_t const rows = rows_of(e);
+    std::int64_t const slots = slots_of(e);
     std::int64_t const blocks = attend_blocks<Problem>(p.shape);
     auto const set = [&e](count_of kind, std::int64_t n) {
       e.per_unit[static_cast<int>(kind)] = n;
     };
     set(count_of::units, 1);
-    set(count_of::words, rows * e.row.words);
-    set(count_of::chunks, rows * e.extent.chunks);
-    set(count_of::attends, rows * blocks * e.extent.parts);
-    set(count_of::rows, rows * blocks);
+    set(count_of::words, slots * e.slot.words);
+    set(count_of::chunks, slots * e.extent.chunks);
+    set(count_of::attends, slots * blocks * e.extent.parts);
+    set(count_of::slots, slots * blocks);
     return e;
   }
 
   __device__ void scan(count_of kind, std::int64_t& all) const noexcept {
     // Each lane comes back to sequences of its own.
     if (kind == count_of::pieces) cut_units();
-    if (kind == count_of::long_rows) find_long_rows();
+    if (kind == count_of::long_slots) find_long_rows();
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int64_t before = 0;
     for (std::int32_t first = 0; first < table.batch; first += 32) {
@@ -172,24 +175,24 @@ struct prepare_agent {
   __device__ void find_longest() const noexcept {
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int64_t longest = 0;
-    std::int32_t least_parts = 0x7fffffff;
-    std::int32_t most_parts = 0;
+    std::int32_t min_parts = 0x7fffffff;
+    std::int32_t max_parts = 0;
     for (std::int32_t b = lane; b < table.batch; b += 32) {
       if (table.entries[b].token_tiles > 0) {
         longest = larger(longest, table.entries[b].extent.visible);
-        least_parts = smaller(least_parts, table.entries[b].extent.parts);
-        most_parts = larger(most_parts, table.entries[b].extent.parts);
+        min_parts = smaller(min_parts, table.entries[b].extent.parts);
+        max_parts = larger(max_parts, table.entries[b].extent.parts);
       }
     }
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) {
       longest = larger(longest, __shfl_xor_sync(0xffffffffu, longest, step));
     }
-    least_parts = __reduce_min_sync(0xffffffffu, least_parts);
-    most_parts = __reduce_max_sync(0xffffffffu, most_parts);
+    min_parts = __reduce_min_sync(0xffffffffu, min_parts);
+    max_parts = __reduce_max_sync(0xffffffffu, max_parts);
     if (lane == 0) {
       table.totals->longest = longest;
-      table.totals->parts = least_parts == most_parts ? most_parts : 0;
+      table.totals->parts = min_parts == max_parts ? max_parts : 0;
     }
   }
 };

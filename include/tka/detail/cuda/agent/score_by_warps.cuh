@@ -9,15 +9,18 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/agent/unit_scan.cuh>
+#include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
 #include <tka/detail/cuda/block/key_products.cuh>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/tuning.cuh>
-#include <tka/detail/cuda/unit.cuh>
+#include <tka/detail/cuda/tuning/score.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/row_ring.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/view.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 #include <tka/form.hpp>
 
@@ -28,24 +31,24 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Problems whose keys are multiplied on tensor cores, without scales.
 template <class Problem>
-inline constexpr bool scans =
+inline constexpr bool scores_by_warps =
     Problem::selects && Problem::by_query_key &&
     std::is_same_v<typename Problem::cache_layout, layout::plain> &&
     sizeof(product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>) == 2;
 
 /// Whether a plan's units have few enough rows, and nothing but their scores is wanted of keys.
 template <class Problem>
-[[nodiscard]] constexpr bool may_scan(plan const& p) noexcept {
+[[nodiscard]] constexpr bool may_score_by_warps(plan const& p) noexcept {
   geometry<Problem> const g{p};
-  return g.rows(p.shape.q_len) <= few_rows &&
+  return g.rows(p.shape.q_len) <= few_score_rows &&
          (geometry<Problem>::heads_are_units || g.head_blocks == 1) &&
          !sums_visible<Problem>(p.options);
 }
 
 /// Warps work alone: each has a ring of its own and takes every `Warps`th 16 keys. Scores are those
-/// of `score_agent` to the bit: the same products in the same order.
+/// of `score_by_block_agent` to the bit: the same products in the same order.
 template <class Problem, int Warps, int Stages>
-class scan_agent {
+class score_by_warps_agent {
   using key_type = typename scored<Problem>::key;
   using C = product_type_t<typename scored<Problem>::query, key_type>;
   using ring = row_ring<Stages>;
@@ -57,25 +60,25 @@ class scan_agent {
   static constexpr int slab_dims = ring::row_bytes / static_cast<int>(sizeof(key_type));
   static constexpr int slab_tiles = slab_dims / 16;
   static constexpr unsigned all_lanes = 0xffffffffu;
-  static constexpr std::int64_t most_kept_bytes = 24 << 20;
   static_assert(warp_steps * Warps * step_keys == tile_keys);
   static_assert(Stages * step_keys <= 64, "flags of keys under way");
 
   struct memory_type {
     alignas(128) char stages[Warps][ring::bytes];
     /// Where heads are combined.
-    float score[geometry<Problem>::heads_are_units ? 1 : Warps][few_rows][step_keys + 1];
-    unit_memory<few_rows> unit;
+    float score[geometry<Problem>::heads_are_units ? 1 : Warps][few_score_rows][step_keys + 1];
+    unit_memory<few_score_rows> unit;
     alignas(16) char q[16];  ///< and behind it
   };
 
  public:
   [[nodiscard]] static constexpr int bytes(std::int32_t qk_dim) noexcept {
     return static_cast<int>(sizeof(memory_type)) +
-           few_rows * (qk_dim * static_cast<int>(sizeof(C)) + 16);
+           few_score_rows * (qk_dim * static_cast<int>(sizeof(C)) + 16);
   }
 
-  __device__ scan_agent(context<Problem> const& c, char* memory) noexcept
+  __device__ score_by_warps_agent(wave_view<Problem> const& c, score_tuning const& tuning,
+                                 char* memory) noexcept
       : c_(c),
         memory_(reinterpret_cast<memory_type*>(memory)),
         ring_(memory_->stages[threadIdx.x / 32]),
@@ -84,7 +87,7 @@ class scan_agent {
         row_bytes_(c.p.shape.qk_dim * static_cast<int>(sizeof(key_type))),
         slabs_((row_bytes_ + ring::row_bytes - 1) / ring::row_bytes),
         lane_(static_cast<int>(threadIdx.x % 32)),
-        policy_(policy_to_leave(passes_once(c))) {}
+        policy_(policy_to_leave(passes_once(c, tuning.kept_bytes))) {}
 
   __device__ void run() noexcept {
     unit_.each([this](std::int32_t from, std::int32_t to) { scan_unit(from, to); });
@@ -92,9 +95,10 @@ class scan_agent {
 
  private:
   /// Each key is read by one unit, and the L2 can keep all that the stages behind will read.
-  [[nodiscard]] __device__ static bool passes_once(context<Problem> const& c) noexcept {
+  [[nodiscard]] __device__ static bool passes_once(wave_view<Problem> const& c,
+                                                    std::int64_t kept_bytes) noexcept {
     return c.g.head_blocks == 1 && c.p.shape.q_len <= c.g.tokens &&
-           4 * c.table.totals->words <= most_kept_bytes;
+           4 * c.table.totals->words <= kept_bytes;
   }
 
   /// One slab of 16 keys.
@@ -118,7 +122,7 @@ class scan_agent {
     heads_ = smaller(c_.g.head_block, c_.g.heads - first_head);
     std::int32_t const rows = unit_.place().tokens * heads_;
     query_rows<C> const q{memory_->q, c_.p.shape.qk_dim};
-    q.fill(rows, few_rows,
+    q.fill(rows, few_score_rows,
            [&](int r) { return unit_.query_row(r / heads_, first_head + r % heads_); });
     if constexpr (geometry<Problem>::heads_are_units) {
 #pragma unroll
@@ -323,10 +327,10 @@ class scan_agent {
     __syncwarp();
   }
 
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
   memory_type* memory_;
   ring ring_;
-  unit_scan<Problem, few_rows> unit_;
+  unit_scan<Problem, few_score_rows> unit_;
   rows_type keys_;
   // Read in every step, so kept in registers:
   int const row_bytes_;

@@ -8,10 +8,16 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/arithmetic.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning/select.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
@@ -21,7 +27,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// The sums over the visible keys of one score head of a row; all lanes of a warp. Tiles are dealt
 /// to the lanes and the lanes joined by a tree: the cut depends on the row's own tiles alone.
 template <class Problem>
-[[nodiscard]] __device__ softmax_sums visible_sums(row<Problem> const& own,
+[[nodiscard]] __device__ softmax_sums visible_sums(slot<Problem> const& own,
                                                    visible_range const& range,
                                                    std::int32_t head) noexcept {
   auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
@@ -44,18 +50,18 @@ template <class Problem>
 }
 
 template <class Problem>
-class combine_agent {
+class join_heads_agent {
  public:
-  __device__ explicit combine_agent(context<Problem> const& c) noexcept : c_(c) {}
+  __device__ explicit join_heads_agent(wave_view<Problem> const& c) noexcept : c_(c) {}
 
   /// First: lse of each head of each row.
   __device__ void measure() noexcept {
     std::int64_t const blocks = attend_blocks<Problem>(c_.p.shape);
-    share const s = c_.shares[count_of::rows];
+    share const s = c_.shares[count_of::slots];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = c_.at(count_of::rows, n);
+      item const at = c_.at(count_of::slots, n);
       if (at.rest % blocks != 0) continue;
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
+      slot<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
       if (!own.exists) continue;
       compact_range const range = own.range(c_);
       for (auto h = static_cast<std::int32_t>(threadIdx.x / 32); h < c_.g.heads; h += block_warps) {
@@ -66,12 +72,12 @@ class combine_agent {
   }
 
   /// Then: the sum of the heads' probabilities; a key that every head excludes stays excluded.
-  __device__ void combine() noexcept {
+  __device__ void join() noexcept {
     share const s = c_.shares[count_of::chunks];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
       item const at = c_.at(count_of::chunks, n);
       std::int32_t const chunks = c_.table.entries[at.b].extent.chunks;
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / chunks)};
+      slot<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / chunks)};
       if (!own.exists) continue;
       compact_range const range = own.range(c_);
       auto const first = static_cast<std::int32_t>(at.rest % chunks) * chunk_keys;
@@ -94,7 +100,7 @@ class combine_agent {
   }
 
  private:
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -8,7 +8,8 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/view.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 
@@ -25,7 +26,7 @@ struct threshold {
 enum class kept { no, tie, surely };
 
 /// The rules for one row, as plain numbers: loops keep them in registers.
-struct row_rules {
+struct selection_rules {
   std::int32_t visible;
   std::int32_t keep;
   std::int32_t head;  ///< [0, head) and [tail, visible) are forced
@@ -70,9 +71,10 @@ struct row_rules {
 };
 
 template <class Problem>
-[[nodiscard]] __device__ row_rules rules_of(context<Problem> const& c, row<Problem> const& own,
-                                            compact_range const& range) noexcept {
-  row_rules r{};
+[[nodiscard]] __device__ selection_rules rules_of(wave_view<Problem> const& c,
+                                                  slot<Problem> const& own,
+                                                  compact_range const& range) noexcept {
+  selection_rules r{};
   r.visible = range.visible();
   r.keep = range.range.keep;
   r.head = range.head();

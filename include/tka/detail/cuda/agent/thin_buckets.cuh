@@ -8,20 +8,22 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/row_record.cuh>
-#include <tka/detail/cuda/row_rules.cuh>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/selection_rules.cuh>
+#include <tka/detail/cuda/work/slot_record.cuh>
+#include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
-#include <tka/options.hpp>
+#include <tka/select/bucket_recall.hpp>
 
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
-/// Most keys that a bucket keeps.
-inline constexpr int most_per_bucket = 64;
+/// Max keys that a bucket keeps.
+inline constexpr int max_per_bucket = 64;
 
 /// The keys of one row that compete, cut into interleaved buckets. As compact indices: [begin,
 /// middle) are local indices too, [middle, end) lie behind the gap.
@@ -44,15 +46,15 @@ struct row_buckets {
     } else if (per_bucket <= 16) {
       thin_out_to<16>(first, last);
     } else {
-      thin_out_to<most_per_bucket>(first, last);
+      thin_out_to<max_per_bucket>(first, last);
     }
   }
 
  private:
   /// Keys that a thread reads before it looks at the first; few where more are kept than a recall
   /// of 0.99999 asks for: with 64 slots and 16 keys that code alone takes half of the compile time.
-  template <int Most>
-  static constexpr int keys_at_once = Most <= 16 ? 16 : 2;
+  template <int Max>
+  static constexpr int keys_at_once = Max <= 16 ? 16 : 2;
 
   /// The first index at or behind `from` that is in the bucket; `offset` makes it local.
   [[nodiscard]] __device__ std::int64_t first(std::int32_t from, std::int32_t offset,
@@ -87,25 +89,25 @@ struct row_buckets {
     }
   }
 
-  template <int Most>
+  template <int Max>
   __device__ void thin_out_to(std::int32_t first, std::int32_t last) const noexcept {
     for (auto b = first + static_cast<std::int32_t>(threadIdx.x); b < last; b += block_threads) {
-      thin_out_one<Most>(b);
+      thin_out_one<Max>(b);
     }
   }
-  template <int Most>
+  template <int Max>
   __device__ void thin_out_one(std::int32_t bucket) const noexcept {
-    constexpr int keys = keys_at_once<Most>;
-    ordered_key best[Most];  // falling
+    constexpr int keys = keys_at_once<Max>;
+    ordered_key best[Max];  // falling
 #pragma unroll
-    for (int i = 0; i < Most; ++i) best[i] = key_of_nothing;
+    for (int i = 0; i < Max; ++i) best[i] = key_of_nothing;
     each<keys>(bucket, [&](ordered_key const(&key)[keys], std::uint32_t) {
 #pragma unroll
       for (int j = 0; j < keys; ++j) {
         ordered_key next = key[j];
-        if (next <= best[Most - 1]) continue;
+        if (next <= best[Max - 1]) continue;
 #pragma unroll
-        for (int i = 0; i < Most; ++i) {
+        for (int i = 0; i < Max; ++i) {
           ordered_key const less = smaller(best[i], next);
           best[i] = larger(best[i], next);
           next = less;
@@ -114,12 +116,12 @@ struct row_buckets {
     });
     ordered_key limit = key_of_nothing;
 #pragma unroll
-    for (int i = 0; i < Most; ++i) limit = i == per_bucket - 1 ? best[i] : limit;
+    for (int i = 0; i < Max; ++i) limit = i == per_bucket - 1 ? best[i] : limit;
     // There are no more keys than are kept.
     if (limit == key_of_nothing) return;
     std::int32_t ties = 0;
 #pragma unroll
-    for (int i = 0; i < Most; ++i) ties += i < per_bucket && best[i] == limit ? 1 : 0;
+    for (int i = 0; i < Max; ++i) ties += i < per_bucket && best[i] == limit ? 1 : 0;
     each<keys>(bucket, [&](ordered_key const(&key)[keys], std::uint32_t first) {
 #pragma unroll
       for (int j = 0; j < keys; ++j) {
@@ -134,9 +136,10 @@ struct row_buckets {
 
 /// A thread has a bucket: neighbours in the row are neighbours in the block.
 template <class Problem>
-class bucket_agent {
+class thin_buckets_agent {
  public:
-  __device__ explicit bucket_agent(context<Problem> const& c) noexcept : c_(c) {}
+  __device__ thin_buckets_agent(wave_view<Problem> const& c, bucket_rule const& rule) noexcept
+      : c_(c), rule_(rule) {}
 
   __device__ void run() noexcept {
     share const s = c_.shares[count_of::chunks];
@@ -147,7 +150,7 @@ class bucket_agent {
       auto const chunk = static_cast<std::int32_t>(at.rest) - r * chunks;
       auto const count =
           static_cast<std::int32_t>(smaller<std::int64_t>(chunks - chunk, s.end - n));
-      auto const& next = row_record<Problem>::of(c_, c_.first_row(at.b, at.unit) + r);
+      auto const& next = slot_record<Problem>::of(c_, c_.first_slot(at.b, at.unit) + r);
       if (next.own.exists) thin_out(next, chunk, chunk + count, chunks);
       n += count;
     }
@@ -155,25 +158,24 @@ class bucket_agent {
 
  private:
   /// The buckets of the row that are dealt to its chunks [first, last) of `chunks`.
-  __device__ void thin_out(row_record<Problem> const& next, std::int32_t first, std::int32_t last,
+  __device__ void thin_out(slot_record<Problem> const& next, std::int32_t first, std::int32_t last,
                            std::int32_t chunks) noexcept {
-    row_rules const& rules = next.rules;
-    bucketing const& given = c_.p.options.bucketing;
+    selection_rules const& rules = next.rules;
     row_buckets keys{};
     keys.scores = next.scores;
     keys.begin = rules.head;
     keys.middle = smaller(rules.sinks_end, rules.tail);
     keys.end = rules.tail;
     keys.gap = rules.gap;
-    keys.buckets = given.buckets > 0 ? given.buckets
-                                     : c_.p.bucket_rule.buckets(smaller(rules.keep, rules.visible));
-    keys.per_bucket = given.buckets > 0 ? given.per_bucket : c_.p.bucket_rule.per_bucket;
+    keys.buckets = rule_.buckets(smaller(rules.keep, rules.visible));
+    keys.per_bucket = rule_.per_bucket;
     std::int64_t const buckets = keys.buckets;
     keys.thin_out(static_cast<std::int32_t>(buckets * first / chunks),
                   static_cast<std::int32_t>(buckets * last / chunks));
   }
 
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
+  bucket_rule const& rule_;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -8,11 +8,15 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/prepare.cuh>
+#include <tka/detail/cuda/agent/build_schedule.cuh>
 #include <tka/detail/cuda/block/block_sum.cuh>
-#include <tka/detail/cuda/row.cuh>
-#include <tka/detail/cuda/schedule.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/work/geometry.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/slot.cuh>
+#include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/visible_range.hpp>
 #include <tka/status.hpp>
 
@@ -21,24 +25,29 @@
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 template <class Problem>
-class take_list_agent {
+class import_positions_agent {
  public:
-  __device__ take_list_agent(context<Problem> const& c, char* memory) noexcept
-      : c_(c), sums_(reinterpret_cast<std::uint32_t*>(memory)) {}
+  /// In shared memory.
+  struct memory {
+    std::uint32_t sums[block_warps];
+  };
+
+  __device__ import_positions_agent(wave_view<Problem> const& c, memory& shared) noexcept
+      : c_(c), sums_(shared.sums) {}
 
   __device__ void run() noexcept {
     std::int32_t const blocks = attend_blocks<Problem>(c_.p.shape);
-    share const s = c_.shares[count_of::rows];
+    share const s = c_.shares[count_of::slots];
     for (std::int64_t n = s.begin; n < s.end; ++n) {
-      item const at = c_.at(count_of::rows, n);
+      item const at = c_.at(count_of::slots, n);
       if (at.rest % blocks != 0) continue;
-      row<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
+      slot<Problem> const own{c_, at.b, at.unit, static_cast<std::int32_t>(at.rest / blocks)};
       if (own.exists) take(own);
     }
   }
 
  private:
-  __device__ void take(row<Problem> const& own) noexcept {
+  __device__ void take(slot<Problem> const& own) noexcept {
     location const at = own.query(c_);
     std::int32_t const given = *c_.a.given_count.at(at.outer, own.scope_head, at.token);
     if (given < 0 || given > c_.p.capacity) report(c_.a.error, data_error::budget_out_of_range);
@@ -55,12 +64,12 @@ class take_list_agent {
       taken += total;
     }
     if (threadIdx.x != 0) return;
-    own.state()[selected_count] = taken;
-    own.state()[parts_done] = 0;
+    own.state()->selected_count = taken;
+    own.state()->parts_done = 0;
   }
 
   /// The local index of a position; negative where it is not here.
-  [[nodiscard]] __device__ std::int32_t local_of(row<Problem> const& own,
+  [[nodiscard]] __device__ std::int32_t local_of(slot<Problem> const& own,
                                                  std::int32_t position) const noexcept {
     if (position < 0 || position >= own.entry->of.length) {
       if (position != -1) report(c_.a.error, data_error::position_out_of_range);
@@ -76,7 +85,7 @@ class take_list_agent {
     return -1;
   }
 
-  context<Problem> const& c_;
+  wave_view<Problem> const& c_;
   std::uint32_t* sums_;
 };
 

@@ -1,0 +1,30 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// What a plan of this backend knows beside its public part.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning/score.cuh>
+#include <tka/detail/cuda/tuning/select.cuh>
+
+#include <cstdint>
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+
+/// Everything here decides speed alone. Tests put absurd numbers in: see `engine::retune`.
+struct plan_numbers {
+  std::int32_t multiprocessors = 0;  ///< that the call is cut for
+  std::int32_t loop_blocks = 0;      ///< of the kernel that loops over waves
+  std::int32_t buffers = 0;          ///< slices of keys on their way
+  std::int32_t select_bytes = 0;     ///< shared memory of a block that selects
+  std::int32_t select_blocks = 0;    ///< such blocks on a multiprocessor
+  score_tuning score{};
+  select_tuning select{};
+  friend constexpr bool operator==(plan_numbers const&, plan_numbers const&) = default;
+};
+
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
