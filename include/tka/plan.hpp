@@ -8,12 +8,12 @@
 
 #include <tka/config.hpp>
 #include <tka/options.hpp>
-#include <tka/select/bucket_recall.hpp>
 #include <tka/shape.hpp>
 #include <tka/status.hpp>
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 namespace tka::inline TKA_ABI {
@@ -28,21 +28,43 @@ struct schedule {
   friend constexpr bool operator==(schedule const&, schedule const&) = default;
 };
 
+/// Numbers of a plan that only their owner reads: bytes to everybody else.
+template <std::size_t Bytes>
+class owned_numbers {
+ public:
+  template <class T>
+  TKA_INLINE void put(T const& numbers) noexcept {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= Bytes);
+    std::memcpy(bytes_, &numbers, sizeof(T));
+  }
+  /// What was put, as the type that it had then.
+  template <class T>
+  [[nodiscard]] TKA_INLINE T get() const noexcept {
+    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= Bytes);
+    T numbers{};
+    std::memcpy(&numbers, bytes_, sizeof(T));
+    return numbers;
+  }
+  friend constexpr bool operator==(owned_numbers const&, owned_numbers const&) = default;
+
+ private:
+  alignas(8) unsigned char bytes_[Bytes] = {};
+};
+
 /// A plan is a value: pure, trivially copyable, good for every call with these bounds.
 struct plan {
   tka::status status = tka::status::plan_mismatch;  ///< anything but `ok`: do not run it
   tka::shape shape{};
   tka::options options{};
   tka::schedule schedule{};
-  tka::bucket_rule bucket_rule{};  ///< only `bucketed` with a recall target
-  std::int32_t capacity = 0;       ///< keys that a row keeps at most: the extent of `positions`
-  std::int32_t scope_heads = 0;    ///< selections of one query token
+  std::int32_t capacity = 0;     ///< keys that a row keeps at most: the extent of `positions`
+  std::int32_t scope_heads = 0;  ///< selections of one query token
   std::size_t scratch_bytes = 0;
   std::size_t state_bytes = 0;
-  std::int32_t multiprocessors = 0;  ///< only CUDA: that the call is cut for
-  std::int32_t select_bytes = 0;     ///< only CUDA: shared memory of a block that selects
-  std::int32_t select_blocks = 0;    ///< only CUDA: such blocks on a multiprocessor
-  std::uint64_t instance = 0;        ///< which call made it
+  std::uint64_t instance = 0;     ///< which call made it
+  owned_numbers<32> selection{};  ///< the selector's `row_numbers`
+  owned_numbers<64> backend{};    ///< the backend's
+  friend constexpr bool operator==(plan const&, plan const&) = default;
 };
 static_assert(std::is_trivially_copyable_v<plan>);
 

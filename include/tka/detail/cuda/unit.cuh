@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/team.cuh>
+#include <tka/detail/cuda/plan_numbers.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/shared/problem.hpp>
@@ -217,14 +218,15 @@ template <class Problem>
 
 /// Teams of blocks that may select long rows at once: no more than a quarter of scratch holds.
 template <class Problem>
-[[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t most_teams(plan const& p) noexcept {
+[[nodiscard]] TKA_HOST_DEVICE std::int64_t most_teams(plan const& p) noexcept {
   shape const& s = p.shape;
   if (!Problem::selects || s.kv_len <= least_keys_of_a_block) return 0;
   std::int64_t const rows = std::int64_t{s.batch} * s.q_len * p.scope_heads;
   std::int64_t const fit = p.options.scratch_limit / (4 * std::int64_t{sizeof(team_memory)});
   // A team has two blocks or more: of a kernel that selects, or of the one of all stages.
+  cuda_plan_numbers const n = numbers_of(p);
   std::int64_t const blocks =
-      larger(std::int64_t{p.multiprocessors} * p.select_blocks, std::int64_t{p.schedule.workers});
+      larger(std::int64_t{n.multiprocessors} * n.select_blocks, std::int64_t{p.schedule.workers});
   return larger(std::int64_t{1}, smaller(fit, smaller(blocks / 2, rows)));
 }
 

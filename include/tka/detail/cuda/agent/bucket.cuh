@@ -14,7 +14,7 @@
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
-#include <tka/options.hpp>
+#include <tka/select/bucketed.hpp>
 
 #include <cstdint>
 
@@ -158,16 +158,15 @@ class bucket_agent {
   __device__ void thin_out(row_record<Problem> const& next, std::int32_t first, std::int32_t last,
                            std::int32_t chunks) noexcept {
     row_rules const& rules = next.rules;
-    bucketing const& given = c_.p.options.bucketing;
+    auto const rule = c_.p.selection.template get<bucketed::row_numbers>();
     row_buckets keys{};
     keys.scores = next.scores;
     keys.begin = rules.head;
     keys.middle = smaller(rules.sinks_end, rules.tail);
     keys.end = rules.tail;
     keys.gap = rules.gap;
-    keys.buckets = given.buckets > 0 ? given.buckets
-                                     : c_.p.bucket_rule.buckets(smaller(rules.keep, rules.visible));
-    keys.per_bucket = given.buckets > 0 ? given.per_bucket : c_.p.bucket_rule.per_bucket;
+    keys.buckets = rule.buckets(smaller(rules.keep, rules.visible));
+    keys.per_bucket = rule.per_bucket;
     std::int64_t const buckets = keys.buckets;
     keys.thin_out(static_cast<std::int32_t>(buckets * first / chunks),
                   static_cast<std::int32_t>(buckets * last / chunks));

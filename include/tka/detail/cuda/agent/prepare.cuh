@@ -113,7 +113,7 @@ struct prepare_agent {
   __device__ void find_long_rows() const noexcept {
     std::int64_t const rows =
         sum_of([this](sequence_entry const& e) { return units_of(e) * rows_of(e); });
-    bool const many = rows >= p.multiprocessors;
+    bool const many = rows >= numbers_of(p).multiprocessors;
     std::int64_t const from = many ? most_keys_of_a_block : least_keys_of_a_block;
     for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
       sequence_entry& e = table.entries[b];

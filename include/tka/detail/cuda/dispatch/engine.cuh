@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/launches.cuh>
 #include <tka/detail/cuda/kernel/attention_kernel.cuh>
+#include <tka/detail/cuda/plan_numbers.cuh>
 #include <tka/detail/cuda/schedule.cuh>
 #include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/unit.cuh>
@@ -42,13 +43,13 @@ class engine {
 
  public:
   template <class Device>
-  [[nodiscard]] static plan make_plan(shape const& s, options const& o,
-                                      Device const& device) noexcept {
+  [[nodiscard]] static plan make_plan(shape const& s, options const& o, Device const& device,
+                                      typename Problem::selection const& by) noexcept {
     plan p{};
     p.shape = s;
     p.options = o;
     p.instance = instance;
-    p.status = check(s, o);
+    p.status = check(s, o, by);
     if (p.status != status::ok) return p;
     if constexpr (multiplies) {
       p.capacity = capacity_of<Problem>(o, s);
@@ -57,9 +58,7 @@ class engine {
         return p;
       }
       p.scope_heads = Problem::scope_heads(s);
-      if (std::is_same_v<typename Problem::selector, bucketed> && o.bucketing.buckets == 0) {
-        p.bucket_rule = choose_bucket_rule(double{o.bucketing.recall_target});
-      }
+      p.selection.put(selector_of(by).derive());
       p.schedule.phases = 1;
       p.schedule.query_tile = most_rows;
       p.schedule.stages = most_stages;
@@ -72,17 +71,18 @@ class engine {
       };
       if (blocks() == 0) p.schedule.stages = least_stages;
       p.schedule.workers = blocks() * device.multiprocessors;
-      p.multiprocessors = device.multiprocessors;
-      p.select_blocks = most_select_blocks + 1;
+      cuda_plan_numbers n{.multiprocessors = device.multiprocessors,
+                          .select_blocks = most_select_blocks + 1};
       do {
-        --p.select_blocks;
-        p.select_bytes = smaller(
+        --n.select_blocks;
+        n.select_bytes = smaller(
             device.shared_bytes_per_block,
-            device.shared_bytes_per_multiprocessor / p.select_blocks / shared_grain * shared_grain -
+            device.shared_bytes_per_multiprocessor / n.select_blocks / shared_grain * shared_grain -
                 reserved_shared_bytes);
-      } while (p.select_bytes < least_select_bytes<Problem> && p.select_blocks > 1);
+      } while (n.select_bytes < least_select_bytes<Problem> && n.select_blocks > 1);
+      p.backend.put(n);
       if (device.compute_capability < 80 || p.schedule.workers == 0 ||
-          p.select_bytes < least_select_bytes<Problem>) {
+          n.select_bytes < least_select_bytes<Problem>) {
         p.status = status::unsupported_device;
         return p;
       }
@@ -94,7 +94,9 @@ class engine {
   /// The same plan with another number of blocks, tokens a unit or slices in flight.
   [[nodiscard]] static plan reschedule(plan p, schedule const& wanted) noexcept {
     std::int32_t const workers = larger(1, smaller(wanted.workers, p.schedule.workers));
-    p.multiprocessors = larger(1, p.multiprocessors * workers / larger(1, p.schedule.workers));
+    cuda_plan_numbers n = numbers_of(p);
+    n.multiprocessors = larger(1, n.multiprocessors * workers / larger(1, p.schedule.workers));
+    p.backend.put(n);
     p.schedule.workers = workers;
     p.schedule.query_tile = larger(1, smaller(wanted.query_tile, most_rows));
     if (wanted.stages == least_stages) p.schedule.stages = least_stages;
@@ -130,7 +132,8 @@ class engine {
   static constexpr std::int32_t most_capacity =
       std::numeric_limits<std::int32_t>::max() - part_keys;
 
-  [[nodiscard]] static status check(shape const& s, options const& o) noexcept {
+  [[nodiscard]] static status check(shape const& s, options const& o,
+                                    typename Problem::selection const& by) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
     auto const served = [](std::int32_t dim, std::int32_t most) {
       return dim >= 16 && dim <= most && dim % 16 == 0;
@@ -139,7 +142,7 @@ class engine {
         (Problem::by_index && !served(s.index_dim, most_qk_dim))) {
       return status::unsupported_head_dim;
     }
-    if (status const st = check_options<Problem>(o); st != status::ok) return st;
+    if (status const st = check_options<Problem>(o, by); st != status::ok) return st;
     return multiplies ? status::ok : status::unsupported_precision;
   }
 

@@ -48,7 +48,7 @@ class launches {
            static_cast<std::int64_t>(p.scratch_bytes / 4),
            p.schedule.stages,
            blocks_of(p, resident_scan_blocks(p)),
-           blocks_of(p, p.select_blocks),
+           blocks_of(p, numbers_of(p).select_blocks),
            a.positions || a.scores || a.count || a.threshold_score || a.threshold_position,
            false},
         stream_(stream) {}
@@ -78,7 +78,7 @@ class launches {
 
   /// Blocks of a stage.
   [[nodiscard]] static int blocks_of(plan const& p, int resident) noexcept {
-    return p.multiprocessors * resident;
+    return numbers_of(p).multiprocessors * resident;
   }
   [[nodiscard]] int blocks(int resident) const noexcept { return blocks_of(l_.p, resident); }
 
@@ -130,8 +130,8 @@ class launches {
       done = done &&
              launch(bucket_kernel<Problem>, shares_bytes, blocks(bucket_blocks), grid::independent);
     }
-    done =
-        done && launch(select_kernel<Problem>, p.select_bytes, l_.select_blocks, grid::cooperative);
+    done = done && launch(select_kernel<Problem>, numbers_of(p).select_bytes, l_.select_blocks,
+                          grid::cooperative);
     // What attends also finishes rows.
     if constexpr (sums_values_alone<Problem>) {
       return done && launch(sum_values_kernel<Problem>, shares_bytes + sum_values<Problem>::bytes,

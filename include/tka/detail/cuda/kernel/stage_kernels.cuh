@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(block_threads, most_select_blocks)
   stage_memory const memory{shared};
   context<Problem> const c = context_of(l, memory.shares);
   memory.shares.find_totals(c.table);
-  select_agent<Problem>{c, memory.rest, l.p.select_bytes - shares_bytes}.run();
+  select_agent<Problem>{c, memory.rest, numbers_of(l.p).select_bytes - shares_bytes}.run();
 }
 
 template <class Problem>
