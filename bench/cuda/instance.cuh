@@ -82,9 +82,14 @@ class planned final : public runner {
                            .index_heads = c.index_heads,
                            .index_dim = c.index_heads > 0 ? c.head_dim : 0};
     tka::options options{.budget = tka::top_k(c.k), .scale = c.scale};
-    if (c.recall > 0.0f) options.bucketing.recall_target = c.recall;
     if (c.visible != 0) options.metrics = tka::metrics::visible;
-    plan_ = call_.plan(shape, options, tka::cuda::query());
+    typename Call::selection by{};
+    if constexpr (requires { by.recall_target; }) {
+      if (c.recall > 0.0f) by.recall_target = c.recall;
+    } else if constexpr (requires { by.by.recall_target; }) {
+      if (c.recall > 0.0f) by.by.recall_target = c.recall;
+    }
+    plan_ = call_.plan(shape, options, tka::cuda::query(), by);
     tka::schedule wanted = plan_.schedule;
     if (c.workers > 0) wanted.workers = c.workers;
     if (c.query_tile > 0) wanted.query_tile = c.query_tile;

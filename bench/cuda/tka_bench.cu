@@ -104,6 +104,7 @@ void* tka_bench_create(char const* combination, tka_bench_call const* c, tka_ben
     if (std::strcmp(e->combination, combination) != 0) continue;
     tka_bench::runner* const r = e->make(*c);
     tka::plan const& p = r->plan();
+    auto const rule = p.selection.get<tka::bucket_rule>();  // only bucketed
     *out = {.status = static_cast<std::int32_t>(p.status),
             .capacity = p.capacity,
             .scope_heads = p.scope_heads,
@@ -112,8 +113,8 @@ void* tka_bench_create(char const* combination, tka_bench_call const* c, tka_ben
             .query_tile = p.schedule.query_tile,
             .splits = p.schedule.splits,
             .stages = p.schedule.stages,
-            .buckets = p.bucket_rule.buckets(c->k),
-            .per_bucket = p.bucket_rule.per_bucket,
+            .buckets = rule.buckets(c->k),
+            .per_bucket = rule.per_bucket,
             .scratch_bytes = static_cast<std::int64_t>(p.scratch_bytes),
             .state_bytes = static_cast<std::int64_t>(p.state_bytes)};
     return r;

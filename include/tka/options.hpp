@@ -51,14 +51,6 @@ enum class metrics : std::int32_t {
   visible    ///< also lse_visible, retained mass and entropy over all visible keys
 };
 
-/// Parameters of `bucketed`: a recall target, or both numbers given.
-struct bucketing {
-  float recall_target = 0.99f;  ///< expected recall for uniformly placed keys, in (0, 1)
-  std::int32_t buckets = 0;     ///< > 0: exactly this many buckets, for every row
-  std::int32_t per_bucket = 0;  ///< with `buckets`: how many of each are kept, 1..64
-  friend constexpr bool operator==(bucketing const&, bucketing const&) = default;
-};
-
 /// One part of a sequence that lies spread over several memories: tokens are dealt out in
 /// blocks, block i to part i mod count. The default is the whole sequence.
 struct shard {
@@ -68,7 +60,7 @@ struct shard {
   friend constexpr bool operator==(shard const&, shard const&) = default;
 };
 
-/// The numbers of a call.
+/// The numbers of a call. Those of a selection are members of its policy (see `bucketed`).
 struct options {
   tka::budget budget{};
   float scale = 0.0f;       ///< multiplies scores before softmax; finite and > 0, required
@@ -78,12 +70,12 @@ struct options {
   std::int32_t window = 0;  ///< only `visibility::sliding_window`: visible positions, >= 1
   tka::combine combine = tka::combine::max;  ///< only `scope::kv_group`
   tka::metrics metrics = tka::metrics::selected;
-  tka::bucketing bucketing{};  ///< only `bucketed`
   tka::shard shard{};
   /// Bytes of scratch that a `cuda` plan may ask for; more only where one unit of work of one token
   /// (at most 64 score rows of kv_len keys, or 1 + group with softmax_sum) needs more. Less
   /// scratch, more passes; never another result.
   std::int64_t scratch_limit = std::int64_t{256} << 20;
+  friend constexpr bool operator==(options const&, options const&) = default;
 };
 
 }  // namespace tka::inline TKA_ABI

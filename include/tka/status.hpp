@@ -25,7 +25,7 @@ enum class status : std::int32_t {
   invalid_scale,
   invalid_soft_cap,
   invalid_window,
-  invalid_bucketing,
+  invalid_selection,
   metric_unavailable,
   invalid_page_size,
   invalid_shard,
@@ -65,9 +65,9 @@ enum class status : std::int32_t {
       return "options.soft_cap: must be finite and >= 0; 0 turns it off";
     case status::invalid_window:
       return "options: window must be >= 1 for a sliding window; sinks and recent must be >= 0";
-    case status::invalid_bucketing:
-      return "options.bucketing: give recall_target in (0, 1), or buckets >= 1 and per_bucket in "
-             "1..64";
+    case status::invalid_selection:
+      return "selection: a number of the policy is out of range; bucketed takes recall_target in "
+             "(0, 1), or buckets in 1..2^24 and per_bucket in 1..64";
     case status::metric_unavailable:
       return "options.metrics: lse_visible, retained mass and visible entropy exist only where "
              "the attention score of every visible key is computed (selection by q.k)";

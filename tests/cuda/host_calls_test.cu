@@ -261,8 +261,9 @@ TEST_CASE("[tka.status] devices with 99 KB of shared memory a block plan every c
         CHECK(call.supported(s, options_of(r), device) == tka::status::ok);
         // Each takes 1 KB more, in steps of 128 bytes: a cooperative launch needs them all at once.
         auto const plan = call.plan(s, options_of(r), device);
-        int const bytes = (plan.select_bytes + 1024 + 127) / 128 * 128;
-        CHECK(plan.select_blocks * bytes <= device.shared_bytes_per_multiprocessor);
+        auto const numbers = tka::detail::cuda::numbers_of(plan);
+        int const bytes = (numbers.select_bytes + 1024 + 127) / 128 * 128;
+        CHECK(numbers.select_blocks * bytes <= device.shared_bytes_per_multiprocessor);
       });
 }
 

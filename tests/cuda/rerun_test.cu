@@ -143,7 +143,8 @@ void small_blocks(oracle::problem const& p) {
   small.small_blocks = true;
   prepared<Selection, Precision> here(a, options, with_metrics);
   prepared<Selection, Precision> there(a, options, small);
-  CHECK(there.plan().select_bytes < here.plan().select_bytes);
+  using tka::detail::cuda::numbers_of;
+  CHECK(numbers_of(there.plan()).select_bytes < numbers_of(here.plan()).select_bytes);
   CHECK(there.enqueue() == tka::status::ok);
   CHECK(difference(run<Selection, Precision>(p), there.collect()) == "");
 }

@@ -38,13 +38,13 @@ constexpr tka::options good_options{.budget = tka::top_k(10), .scale = 0.5f, .wi
 
 /// The status after one change; `supported` must say the same.
 template <class Selection = tka::exact_radix, class Form = tka::form<>, class Change>
-status planned(Change&& change) {
+status planned(Change&& change, Selection const& by = {}) {
   constexpr auto attend = tka::sparse_attention<Selection, tka::fp32, tka::cpu, Form>;
   tka::shape s = good_shape;
   tka::options o = good_options;
   change(s, o);
-  tka::plan const p = attend.plan(s, o, {});
-  CHECK(attend.supported(s, o, {}) == p.status);
+  tka::plan const p = attend.plan(s, o, {}, by);
+  CHECK(attend.supported(s, o, {}, by) == p.status);
   if (p.status != status::ok) {
     // A refused plan runs nothing and initialises nothing.
     CHECK(attend(p, {}, {}) == status::plan_mismatch);
@@ -176,20 +176,24 @@ TEST_CASE("[tka.status] scale, soft cap, window, shard") {
 }
 
 TEST_CASE("[tka.status] buckets") {
-  auto const bucketing = [](tka::bucketing const& b) {
-    return planned<tka::bucketed>([&](auto&, auto& o) { o.bucketing = b; });
+  auto const bucketing = [](tka::bucketed const& b) {
+    status const alone = planned<tka::bucketed>([](auto&, auto&) {}, b);
+    CHECK(b.check() == alone);
+    using indexer = tka::lightning_indexer<tka::bucketed>;
+    CHECK(planned<indexer>([](auto&, auto&) {}, indexer{.by = b}) == alone);
+    using stored = tka::stored_scores<tka::bucketed>;
+    CHECK(planned<stored>([](auto&, auto&) {}, stored{.by = b}) == alone);
+    return alone;
   };
   CHECK(bucketing({}) == status::ok);
-  CHECK(bucketing({.recall_target = 0.0f}) == status::invalid_bucketing);
-  CHECK(bucketing({.recall_target = 1.0f}) == status::invalid_bucketing);
-  CHECK(bucketing({.recall_target = std::nanf("")}) == status::invalid_bucketing);
-  CHECK(bucketing({.buckets = -1, .per_bucket = 1}) == status::invalid_bucketing);
-  CHECK(bucketing({.buckets = 16, .per_bucket = 0}) == status::invalid_bucketing);
-  CHECK(bucketing({.buckets = 16, .per_bucket = 65}) == status::invalid_bucketing);
+  CHECK(bucketing({.recall_target = 0.0f}) == status::invalid_selection);
+  CHECK(bucketing({.recall_target = 1.0f}) == status::invalid_selection);
+  CHECK(bucketing({.recall_target = std::nanf("")}) == status::invalid_selection);
+  CHECK(bucketing({.buckets = -1, .per_bucket = 1}) == status::invalid_selection);
+  CHECK(bucketing({.buckets = 16, .per_bucket = 0}) == status::invalid_selection);
+  CHECK(bucketing({.buckets = 16, .per_bucket = 65}) == status::invalid_selection);
   CHECK(bucketing({.buckets = 16, .per_bucket = 64}) == status::ok);
   CHECK(bucketing({.buckets = 1, .per_bucket = 1}) == status::ok);
-  // exact_radix has no buckets and does not look.
-  CHECK(planned([](auto&, auto& o) { o.bucketing.recall_target = 7.0f; }) == status::ok);
 }
 
 TEST_CASE("[tka.status] what selecting alone and attending alone need") {
@@ -222,7 +226,7 @@ constexpr status all[] = {status::ok,
                           status::invalid_scale,
                           status::invalid_soft_cap,
                           status::invalid_window,
-                          status::invalid_bucketing,
+                          status::invalid_selection,
                           status::unsupported_precision,
                           status::unsupported_device,
                           status::launch_failed,

@@ -57,9 +57,9 @@ struct guarded_call {
 
   guarded_call(tka::shape const& with, tka::options const& numbers, lengths const& real = {},
                guard where = guard::behind, std::string_view stream = "guarded_call",
-               int threads = 1)
+               int threads = 1, Selection const& by = {})
       : s(with), side(where) {
-    plan = call.plan(s, numbers, device_of(threads));
+    plan = call.plan(s, numbers, device_of(threads), by);
     random_source random(stream);
     std::vector<std::int32_t> kv = real.kv;
     kv.resize(static_cast<std::size_t>(s.batch), s.kv_len);

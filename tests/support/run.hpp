@@ -18,6 +18,7 @@
 #include <support/arranged.hpp>
 #include <support/backend.hpp>
 #include <support/buffers.hpp>
+#include <support/cases.hpp>
 #include <support/index_inputs.hpp>
 #include <support/settings.hpp>
 
@@ -147,9 +148,10 @@ void gather_attention(outputs<Precision>& from, places const& at, bool visible, 
 }
 
 template <class Call>
-tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settings const& how) {
+tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settings const& how,
+                   typename Call::selection const& by = {}) {
   if (how.scratch_limit > 0) o.scratch_limit = how.scratch_limit;
-  tka::plan p = call.plan(s, o, device_of(how.threads, how.small_blocks));
+  tka::plan p = call.plan(s, o, device_of(how.threads, how.small_blocks), by);
   if (how.schedule) p = call.reschedule(p, *how.schedule);
   return p;
 }
@@ -213,7 +215,7 @@ class attention_run {
                              settings const& how) {
     options.metrics = how.metrics;
     options.shard = a.how().shard;
-    return plan_for(call, a.shape(), options, how);
+    return plan_for(call, a.shape(), options, how, selection_of<Selection>(a.problem().rules));
   }
 
   tka::plan plan_;
@@ -245,7 +247,7 @@ results select(arranged<Precision, Form> const& a, tka::options options, setting
   constexpr auto call = tka::select_top_k<Selection, Precision, backend, Form>;
   options.shard = a.how().shard;
   results r;
-  r.plan = plan_for(call, a.shape(), options, how);
+  r.plan = plan_for(call, a.shape(), options, how, selection_of<Selection>(a.problem().rules));
   r.status = r.plan.status;
   if (r.status != tka::status::ok) return r;
   outputs<Precision> out(a.q_places(), r.plan, a.how().out);

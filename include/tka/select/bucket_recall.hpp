@@ -7,7 +7,6 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/options.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -92,13 +91,16 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 namespace tka::inline TKA_ABI {
 
-/// Buckets for rows of any k: `per_bucket` and how many buckets a kept key needs.
+/// Buckets for rows of any k: `per_bucket`, and a number of buckets or how many a kept key needs.
 struct bucket_rule {
   std::int32_t per_bucket = 1;
+  std::int32_t fixed_buckets = 0;  ///< > 0: for every row
   double buckets_per_key = 1.0;
+  friend constexpr bool operator==(bucket_rule const&, bucket_rule const&) = default;
 
-  /// The buckets for a row that keeps k keys: a multiple of 16, at least 16.
+  /// The buckets for a row that keeps k keys: the fixed number, or a multiple of 16, at least 16.
   [[nodiscard]] TKA_INLINE constexpr std::int32_t buckets(std::int32_t k) const noexcept {
+    if (fixed_buckets > 0) return fixed_buckets;
     double const wanted = static_cast<double>(k) * buckets_per_key;
     auto whole = static_cast<std::int64_t>(wanted);
     if (static_cast<double>(whole) < wanted) ++whole;
@@ -127,17 +129,10 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
     double const work = kept * (4.0 + kept) / low;
     if (best_work == 0.0 || work < best_work) {
       best_work = work;
-      best = {kept, 1.0 / low};
+      best = {.per_bucket = kept, .buckets_per_key = 1.0 / low};
     }
   }
   return best;
-}
-
-/// The cheapest (buckets, per_bucket) whose expected recall reaches `target` for a row that keeps
-/// k keys, whatever its length. Pure.
-[[nodiscard]] inline bucketing choose_buckets(std::int32_t k, float target) noexcept {
-  bucket_rule const rule = choose_bucket_rule(static_cast<double>(target));
-  return {.recall_target = target, .buckets = rule.buckets(k), .per_bucket = rule.per_bucket};
 }
 
 }  // namespace tka::inline TKA_ABI::inline TKA_BUILD

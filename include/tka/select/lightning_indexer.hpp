@@ -45,6 +45,8 @@ struct lightning_indexer {
   using cache_layout = Layout;
   static constexpr bool is_exact = Selector::is_exact;
 
+  Selector by{};  ///< the selector with its numbers
+
   struct tensors {
     /// [batch, index_heads, q_len, index_dim]
     tensor_view<typename IndexPrecision::query_type const> q{};

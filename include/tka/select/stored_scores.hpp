@@ -23,6 +23,8 @@ struct stored_scores {
   using score_source = detail::given_scores;
   static constexpr bool is_exact = Selector::is_exact;
 
+  Selector by{};  ///< the selector with its numbers
+
   struct tensors {
     tensor_view<float const> scores{};  ///< [batch, scope_heads, q_len, kv_len]
   };

@@ -32,19 +32,17 @@ template <class Problem>
 class engine {
  public:
   template <class Device>
-  [[nodiscard]] static plan make_plan(shape const& s, options const& o,
-                                      Device const& device) noexcept {
+  [[nodiscard]] static plan make_plan(shape const& s, options const& o, Device const& device,
+                                      typename Problem::selection const& by) noexcept {
     plan p{};
     p.shape = s;
     p.options = o;
     p.instance = instance;
-    p.status = check(s, o);
+    p.status = check(s, o, by);
     if (p.status != status::ok) return p;
     p.capacity = capacity_of<Problem>(o, s);
     p.scope_heads = Problem::scope_heads(s);
-    if (std::is_same_v<typename Problem::selector, bucketed> && o.bucketing.buckets == 0) {
-      p.bucket_rule = choose_bucket_rule(double{o.bucketing.recall_target});
-    }
+    p.selection.put(selector_of(by).derive());
     p.schedule = make_schedule(s, o, std::max(1, device.threads));
     p.scratch_bytes = regions<Problem>{p}.total();
     return p;
@@ -88,13 +86,14 @@ class engine {
   static constexpr std::uint64_t instance = instance_of<Problem>("cpu");
   static constexpr std::int32_t max_query_tile = 64;
 
-  [[nodiscard]] static status check(shape const& s, options const& o) noexcept {
+  [[nodiscard]] static status check(shape const& s, options const& o,
+                                    typename Problem::selection const& by) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
     if (!head_dim_served(s.qk_dim) || (Problem::attends && !head_dim_served(s.v_dim)) ||
         (Problem::by_index && !head_dim_served(s.index_dim))) {
       return status::unsupported_head_dim;
     }
-    return check_options<Problem>(o);
+    return check_options<Problem>(o, by);
   }
 
   /// A key's combined score may need sums over all keys first: then one worker sees them all.

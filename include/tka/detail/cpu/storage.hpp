@@ -35,9 +35,8 @@ struct row_of<bucketed> {
 
 /// The buckets of a row that keeps k keys.
 [[nodiscard]] inline selector_bounds buckets_for(plan const& p, std::int32_t k) noexcept {
-  bucketing const& given = p.options.bucketing;
-  if (given.buckets > 0) return {.buckets = given.buckets, .per_bucket = given.per_bucket};
-  return {.buckets = p.bucket_rule.buckets(k), .per_bucket = p.bucket_rule.per_bucket};
+  auto const rule = p.selection.get<bucketed::row_numbers>();
+  return {.buckets = rule.buckets(k), .per_bucket = rule.per_bucket};
 }
 
 /// Selection of one unit under way: a selector a row, and the forced keys that were seen.

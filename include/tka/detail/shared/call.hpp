@@ -77,16 +77,20 @@ class call {
  public:
   using tensors = Tensors;
   using device = typename Backend::device;
+  using selection = typename Problem::selection;
 
   /// Plans the call for these bounds: pure, allocates nothing, touches no device. Whether it can
   /// run stands in `plan.status`; the sizes of the workspace in `scratch_bytes`, `state_bytes`.
-  [[nodiscard]] tka::plan plan(shape const& s, options const& o, device const& d) const noexcept {
-    return engine::make_plan(s, o, d);
+  /// `by`: the selection policy with its numbers, where it has any.
+  [[nodiscard]] tka::plan plan(shape const& s, options const& o, device const& d,
+                               selection const& by = {}) const noexcept {
+    return engine::make_plan(s, o, d, by);
   }
 
   /// `ok`, or why a call with these bounds cannot run on the device; nothing runs.
-  [[nodiscard]] status supported(shape const& s, options const& o, device const& d) const noexcept {
-    return plan(s, o, d).status;
+  [[nodiscard]] status supported(shape const& s, options const& o, device const& d,
+                                 selection const& by = {}) const noexcept {
+    return plan(s, o, d, by).status;
   }
 
   /// The same plan under another schedule (other sizes and speed, the same results).

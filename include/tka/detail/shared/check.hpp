@@ -9,7 +9,6 @@
 #include <tka/config.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/options.hpp>
-#include <tka/select/bucketed.hpp>
 #include <tka/select/lightning_indexer.hpp>
 #include <tka/shape.hpp>
 #include <tka/status.hpp>
@@ -64,7 +63,8 @@ template <class Problem>
 }
 
 template <class Problem>
-[[nodiscard]] constexpr status check_options(options const& o) noexcept {
+[[nodiscard]] constexpr status check_options(options const& o,
+                                             typename Problem::selection const& by) noexcept {
   if (Problem::attends && !(finite(o.scale) && o.scale > 0.0f)) return status::invalid_scale;
   if (!(finite(o.soft_cap) && o.soft_cap >= 0.0f)) return status::invalid_soft_cap;
   if (o.shard.block < 1 || o.shard.count < 1 || o.shard.index < 0 ||
@@ -81,13 +81,7 @@ template <class Problem>
     return status::invalid_window;
   }
   if (status const st = check_budget(o); st != status::ok) return st;
-  if (std::is_same_v<typename Problem::selector, bucketed>) {
-    bucketing const& b = o.bucketing;
-    bool const by_number =
-        b.buckets > 0 && b.buckets <= (1 << 24) && b.per_bucket >= 1 && b.per_bucket <= 64;
-    bool const by_target = b.buckets == 0 && b.recall_target > 0.0f && b.recall_target < 1.0f;
-    if (!by_number && !by_target) return status::invalid_bucketing;
-  }
+  if (status const st = selector_of(by).check(); st != status::ok) return st;
   if (o.metrics == metrics::visible && !Problem::sees_all_scores) {
     return status::metric_unavailable;
   }

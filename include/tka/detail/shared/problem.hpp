@@ -32,8 +32,22 @@ struct given_positions {
   using selector = given_positions;
   using score_source = no_tensors;
   using tensors = no_tensors;
+  using row_numbers = no_numbers;
   static constexpr bool is_exact = false;
+
+  [[nodiscard]] TKA_INLINE constexpr status check() const noexcept { return status::ok; }
+  [[nodiscard]] TKA_INLINE constexpr row_numbers derive() const noexcept { return {}; }
 };
+
+/// The selector of a selection, with its numbers.
+template <selection_policy Selection>
+[[nodiscard]] TKA_INLINE constexpr auto const& selector_of(Selection const& s) noexcept {
+  if constexpr (selector_policy<Selection>) {
+    return s;
+  } else {
+    return s.by;
+  }
+}
 
 template <class Selection, class Precision, class Form, task Task>
 struct problem {

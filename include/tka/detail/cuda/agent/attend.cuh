@@ -9,6 +9,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/agent/combine_parts.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
 #include <tka/detail/cuda/block/key_products.cuh>

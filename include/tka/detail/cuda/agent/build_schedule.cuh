@@ -7,6 +7,8 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/work/plan_numbers.cuh>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
@@ -19,10 +21,6 @@
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
-
-__device__ inline void report(std::uint32_t* word, data_error bit) noexcept {
-  if (word != nullptr) atomicOr(word, static_cast<std::uint32_t>(bit));
-}
 
 template <class Problem>
 struct build_schedule_agent {

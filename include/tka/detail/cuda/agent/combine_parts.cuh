@@ -8,6 +8,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/work/visible_sums.cuh>
 #include <tka/detail/cuda/agent/join_heads.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>

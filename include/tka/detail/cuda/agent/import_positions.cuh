@@ -8,6 +8,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/agent/build_schedule.cuh>
 #include <tka/detail/cuda/block/block_sum.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/agent/unit_scan.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
@@ -265,7 +266,7 @@ class score_by_block_agent {
   }
 
   [[nodiscard]] __device__ float start() const noexcept {
-    return Problem::by_index ? 0.0f : first_of_heads(c_.p.options);
+    return Problem::by_index ? 0.0f : first_score(c_.p.options);
   }
   /// Joins the score of the next head, in head order.
   [[nodiscard]] __device__ float join(float s, float next, std::int32_t i,
@@ -275,7 +276,7 @@ class score_by_block_agent {
       float const positive = next <= 0.0f ? 0.0f : next;  // NaN passes
       return __fmaf_rn(*c_.a.index.weights.at(at.outer, head, at.token), positive, s);
     } else {
-      return join_heads(c_.p.options, s, next, head);
+      return join_scores(c_.p.options, s, next, head);
     }
   }
   [[nodiscard]] __device__ float index_scale(location l) const noexcept {

@@ -317,9 +317,9 @@ class score_by_warps_agent {
     for (std::int32_t t = lane_ / step_keys; t < unit_.place().tokens; t += 32 / step_keys) {
       compact_range const range{unit_.range(t)};
       if (!range.range.visible(first + j)) continue;
-      float s = first_of_heads(c_.p.options);
+      float s = first_score(c_.p.options);
       for (std::int32_t h = 0; h < heads_; ++h) {
-        s = join_heads(c_.p.options, s, score[t * heads_ + h][j], h);
+        s = join_scores(c_.p.options, s, score[t * heads_ + h][j], h);
       }
       unit_.scores(t)[range.compact(first + j)] =
           (there >> j & 1) != 0 ? to_ordered(s) : key_of_nothing;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/agent/combine_parts.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/row_ring.cuh>

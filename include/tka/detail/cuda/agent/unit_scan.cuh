@@ -8,6 +8,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/agent/build_schedule.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
@@ -207,10 +208,10 @@ class unit_scan {
 };
 
 /// Scores of several heads become one, joined in head order.
-[[nodiscard]] __device__ inline float first_of_heads(options const& o) noexcept {
+[[nodiscard]] __device__ inline float first_score(options const& o) noexcept {
   return o.combine == combine::max ? minus_infinity() : 0.0f;
 }
-[[nodiscard]] __device__ inline float join_heads(options const& o, float s, float next,
+[[nodiscard]] __device__ inline float join_scores(options const& o, float s, float next,
                                                  std::int32_t head) noexcept {
   if (o.combine == combine::max) return (next > s || next != next) ? next : s;
   return head == 0 ? next : s + next;

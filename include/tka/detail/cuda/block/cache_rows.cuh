@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
+#include <tka/detail/shared/problem.hpp>
 #include <tka/detail/cuda/work/math.cuh>
 #include <tka/form.hpp>
 #include <tka/scale_view.hpp>

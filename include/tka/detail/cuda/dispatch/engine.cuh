@@ -2,19 +2,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The CUDA engine: plans a call, checks it and has its kernels launched.
+/// Plans and launches a call: the host's side of the backend.
 
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/dispatch/launches.cuh>
-#include <tka/detail/cuda/kernel/attention_kernel.cuh>
-#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/dispatch/launch.cuh>
+#include <tka/detail/cuda/dispatch/route.cuh>
+#include <tka/detail/cuda/route/slot_route.cuh>
+#include <tka/detail/cuda/tuning/attend.cuh>
+#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning/score.cuh>
+#include <tka/detail/cuda/tuning/select.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
-#include <tka/detail/cuda/work/schedule.cuh>
+#include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/plan_numbers.cuh>
 #include <tka/detail/shared/check.hpp>
 #include <tka/detail/shared/problem.hpp>
+#include <tka/device.hpp>
 #include <tka/plan.hpp>
 #include <tka/workspace.hpp>
 
@@ -41,14 +47,13 @@ class engine {
       !(mla && std::is_same_v<attend_type, float16_t>);
 
  public:
-  template <class Device>
-  [[nodiscard]] static plan make_plan(shape const& s, options const& o,
-                                      Device const& device) noexcept {
+  [[nodiscard]] static plan make_plan(shape const& s, options const& o, cuda_device const& device,
+                                      typename Problem::selection const& by) noexcept {
     plan p{};
     p.shape = s;
     p.options = o;
     p.instance = instance;
-    p.status = check(s, o);
+    p.status = check(s, o, by);
     if (p.status != status::ok) return p;
     if constexpr (multiplies) {
       p.capacity = capacity_of<Problem>(o, s);
@@ -57,49 +62,46 @@ class engine {
         return p;
       }
       p.scope_heads = Problem::scope_heads(s);
-      if (std::is_same_v<typename Problem::selector, bucketed> && o.bucketing.buckets == 0) {
-        p.bucket_rule = choose_bucket_rule(double{o.bucketing.recall_target});
-      }
-      p.schedule.phases = 1;
-      p.schedule.query_tile = max_score_rows;
-      p.schedule.stages = max_buffers;
-      auto const blocks = [&] {
-        int const bytes = shares_bytes + shared_bytes<Problem>(p.schedule.stages);
-        if (bytes > device.shared_bytes_per_block) return 0;
-        return smaller(blocks_per_multiprocessor,
-                       device.shared_bytes_per_multiprocessor /
-                           static_cast<int>(round_up(bytes + reserved_shared_bytes, shared_grain)));
-      };
-      if (blocks() == 0) p.schedule.stages = min_buffers;
-      p.schedule.workers = blocks() * device.multiprocessors;
-      p.multiprocessors = device.multiprocessors;
-      p.select_blocks = max_select_blocks + 1;
-      do {
-        --p.select_blocks;
-        p.select_bytes = smaller(
-            device.shared_bytes_per_block,
-            device.shared_bytes_per_multiprocessor / p.select_blocks / shared_grain * shared_grain -
-                reserved_shared_bytes);
-      } while (p.select_bytes < min_select_bytes<Problem> && p.select_blocks > 1);
-      if (device.compute_capability < 80 || p.schedule.workers == 0 ||
-          p.select_bytes < min_select_bytes<Problem>) {
+      p.selection.put(selector_of(by).derive());
+      if (!fit_device(p, device)) {
         p.status = status::unsupported_device;
         return p;
       }
-      p.scratch_bytes = scratch_bytes(p);
+      choose_route(p, {});
     }
     return p;
   }
 
-  /// The same plan with another number of blocks, tokens a unit or slices in flight.
+  /// The same plan with another number of blocks or tokens a unit, or by another route; a route that
+  /// cannot serve the plan leaves a plan that says so.
   [[nodiscard]] static plan reschedule(plan p, schedule const& wanted) noexcept {
-    std::int32_t const workers = larger(1, smaller(wanted.workers, p.schedule.workers));
-    p.multiprocessors = larger(1, p.multiprocessors * workers / larger(1, p.schedule.workers));
-    p.schedule.workers = workers;
-    p.schedule.query_tile = larger(1, smaller(wanted.query_tile, max_score_rows));
-    if (wanted.stages == min_buffers) p.schedule.stages = min_buffers;
-    if constexpr (multiplies) p.scratch_bytes = scratch_bytes(p);
+    if constexpr (multiplies) {
+      std::int32_t const workers = larger(1, smaller(wanted.workers, p.schedule.workers));
+      plan_numbers n = numbers_of(p);
+      n.multiprocessors = larger(1, n.multiprocessors * workers / larger(1, p.schedule.workers));
+      p.schedule.workers = workers;
+      p.schedule.query_tile = larger(1, smaller(wanted.query_tile, max_score_rows));
+      p.backend.put(n);
+      choose_route(p, wanted.route);
+    }
     return p;
+  }
+
+  /// The same plan with other tuning, for tests and benchmarks: any numbers are right, few are fast.
+  [[nodiscard]] static plan retune(plan p, plan_numbers const& n) noexcept {
+    p.backend.put(n);
+    choose_route(p, p.schedule.route);
+    return p;
+  }
+
+  /// visit(kernel_launch) for each kernel of the plan's calls, in order.
+  template <class Visit>
+  static void each_kernel(plan const& p, Visit&& visit) noexcept {
+    if constexpr (multiplies) {
+      plan_numbers const n = numbers_of(p);
+      with_route(routes{}, p.schedule.route, p, n,
+                 [&](auto route) { decltype(route)::type::each_kernel(p, n, visit); });
+    }
   }
 
   [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const& a,
@@ -118,18 +120,30 @@ class engine {
   [[nodiscard]] static status launch(plan const& p, arguments<Problem> const& a, workspace const& w,
                                      cudaStream_t stream) noexcept {
     if (p.shape.q_len == 0) return status::ok;
-    if constexpr (multiplies) return launches<Problem>{p, a, w, stream}.run();
+    if constexpr (multiplies) {
+      plan_numbers const n = numbers_of(p);
+      launcher launch_kernel{stream};
+      bool const known = with_route(routes{}, p.schedule.route, p, n, [&](auto route) {
+        decltype(route)::type::run(p, n, a, w, launch_kernel);
+      });
+      if (!known) return status::plan_mismatch;
+      return launch_kernel.ok() ? status::ok : status::launch_failed;
+    }
     return status::unsupported_precision;
   }
 
  private:
+  using routes = typename routes_of<Problem>::type;
+
   static constexpr std::uint64_t instance = instance_of<Problem>("cuda");
   static constexpr int reserved_shared_bytes = 1024;  // that the system takes of each block's
   static constexpr int shared_grain = 128;            // in which a block is given them
   /// The end of a list's last part is counted in 32 bits.
-  static constexpr std::int32_t max_capacity = std::numeric_limits<std::int32_t>::max() - part_keys;
+  static constexpr std::int32_t max_capacity =
+      std::numeric_limits<std::int32_t>::max() - part_keys;
 
-  [[nodiscard]] static status check(shape const& s, options const& o) noexcept {
+  [[nodiscard]] static status check(shape const& s, options const& o,
+                                    typename Problem::selection const& by) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
     auto const served = [](std::int32_t dim, std::int32_t most) {
       return dim >= 16 && dim <= most && dim % 16 == 0;
@@ -138,21 +152,53 @@ class engine {
         (Problem::by_index && !served(s.index_dim, max_qk_dim))) {
       return status::unsupported_head_dim;
     }
-    if (status const st = check_options<Problem>(o); st != status::ok) return st;
+    if (status const st = check_options<Problem>(o, by); st != status::ok) return st;
     return multiplies ? status::ok : status::unsupported_precision;
   }
 
-  /// As much as all rows could need at once, but at most the limit, and at least what the largest
-  /// unit of one token needs.
-  [[nodiscard]] static std::size_t scratch_bytes(plan const& p) noexcept {
-    double const all = max_words_of_slots<Problem>(p);
-    std::int64_t const before = scratch_layout_of<Problem>(p).rows;
-    std::int64_t const most =
-        p.options.scratch_limit / workspace_alignment * workspace_alignment / 4;
-    auto const limit = static_cast<double>(most) - static_cast<double>(before);
-    auto words = static_cast<std::int64_t>(all < limit ? all : limit);
-    words = larger(words, words_of_smallest_unit<Problem>(p) + 32);
-    return static_cast<std::size_t>(round_up((before + words) * 4, workspace_alignment));
+  /// Blocks of `bytes` that a multiprocessor holds at once.
+  [[nodiscard]] static int resident(cuda_device const& device, int bytes) noexcept {
+    if (bytes > device.shared_bytes_per_block) return 0;
+    return device.shared_bytes_per_multiprocessor /
+           static_cast<int>(round_up(bytes + reserved_shared_bytes, shared_grain));
+  }
+
+  /// How the stages use the device; false where they cannot.
+  [[nodiscard]] static bool fit_device(plan& p, cuda_device const& device) noexcept {
+    plan_numbers n{.multiprocessors = device.multiprocessors,
+                   .buffers = max_buffers,
+                   .select_blocks = max_select_blocks + 1,
+                   .score = tune_score(device),
+                   .select = tune_select(device)};
+    p.schedule.phases = 1;
+    p.schedule.query_tile = max_score_rows;
+    auto const blocks = [&] {
+      return smaller(loop_blocks, resident(device, shares_bytes + loop_bytes<Problem>(p, n)));
+    };
+    if (blocks() == 0) n.buffers = min_buffers;
+    p.schedule.workers = blocks() * device.multiprocessors;
+    constexpr int min_select_bytes = shares_bytes + select<Problem>::min_bytes;
+    do {
+      --n.select_blocks;
+      n.select_bytes = smaller(
+          device.shared_bytes_per_block,
+          device.shared_bytes_per_multiprocessor / n.select_blocks / shared_grain * shared_grain -
+              reserved_shared_bytes);
+    } while (n.select_bytes < min_select_bytes && n.select_blocks > 1);
+    p.backend.put(n);
+    return device.compute_capability >= 80 && p.schedule.workers > 0 &&
+           n.select_bytes >= min_select_bytes;
+  }
+
+  /// The route, and the scratch that it needs.
+  static void choose_route(plan& p, route_name const& wanted) noexcept {
+    plan_numbers const n = numbers_of(p);
+    bool const found = with_route(routes{}, wanted, p, n, [&](auto route) {
+      using type = typename decltype(route)::type;
+      p.schedule.route = type::name;
+      p.scratch_bytes = type::scratch_bytes(p, n);
+    });
+    if (!found) p.status = status::plan_mismatch;
   }
 };
 

@@ -22,20 +22,17 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
-/// Shared memory of one block after its shares: stages use it one after the other.
-template <class Problem>
-[[nodiscard]] TKA_HOST_DEVICE constexpr int loop_bytes(plan const& p,
-                                                       plan_numbers const& n) noexcept {
-  int most = 0;
-  each_stage(typename wave_stages<Problem>::type{}, [&](auto t) {
-    using stage = general_variant<typename decltype(t)::type>;
-    if constexpr (requires { stage::min_bytes; }) {
-      most = larger(most, stage::min_bytes);
-    } else {
-      most = larger(most, stage::bytes(p, n));
-    }
-  });
-  return most;
+template <class Stage, class Problem, class Barrier>
+__device__ void run_stage(stage_call<Problem> const& call, Barrier const& barrier) noexcept {
+  using stage = general_variant<Stage>;
+  if (!stage::serves(call.w.p)) return;
+  stage::template run<block_threads>(call, [] {});
+  barrier();
+}
+template <class... Stages, class Problem, class Barrier>
+__device__ void run_stages(stage_list<Stages...>, stage_call<Problem> const& call,
+                           Barrier const& barrier) noexcept {
+  (run_stage<Stages>(call, barrier), ...);
 }
 
 /// The wave under way through all stages.
@@ -43,15 +40,9 @@ template <class Problem, class Barrier>
 __device__ void run_wave(work_arguments<Problem> const& w, wave_view<Problem> const& view,
                          char* shared, Barrier const& barrier) noexcept {
   using stages = typename wave_stages<Problem>::type;
-  stage_call<Problem> const call{w, view, shared, w.loop_bytes};
   arrange_for(stages{}, w, view, static_cast<int>(gridDim.x));
   if (view.shares[count_of::long_slots].all > 0) clear_for(stages{}, w);
-  each_stage(stages{}, [&](auto t) {
-    using stage = general_variant<typename decltype(t)::type>;
-    if (!stage::serves(w.p)) return;
-    stage::template run<block_threads>(call, [] {});
-    barrier();
-  });
+  run_stages(stages{}, stage_call<Problem>{w, view, shared, w.loop_bytes}, barrier);
 }
 
 /// All waves from the first on; or, where other kernels did the first, all others, if there are any.
@@ -99,15 +90,16 @@ struct looped {
   static void each_kernel(plan const& p, plan_numbers const& n, Visit&& visit) noexcept {
     visit(kernel(p, n));
   }
-  static void run(work_arguments<Problem>& w, launcher& launch) noexcept {
-    w.first_wave_done = false;
-    w.score_blocks = w.n.loop_blocks;
-    launch(kernel(w.p, w.n), w);
+  static void run(plan const& p, plan_numbers const& n, arguments<Problem> const& a,
+                  workspace const& space, launcher& launch) noexcept {
+    auto w = work_of<Problem>(p, n, a, space.scratch);
+    w.score_blocks = p.schedule.workers;
+    launch(kernel(p, n), w);
   }
   [[nodiscard]] static kernel_launch kernel(plan const& p, plan_numbers const& n) noexcept {
     return {.name = name,
             .function = reinterpret_cast<void const*>(&loop_kernel<Problem>),
-            .blocks = n.loop_blocks,
+            .blocks = p.schedule.workers,
             .threads = block_threads,
             .bytes = shares_bytes + loop_bytes<Problem>(p, n),
             .cooperative = true};

@@ -70,11 +70,13 @@ struct staged {
     if (!one_wave<Problem>(p, n)) visit(looped<Problem>::kernel(p, n));
   }
 
-  static void run(work_arguments<Problem>& w, launcher& launch) noexcept {
-    w.score_blocks = first_stage_blocks(typename wave_stages<Problem>::type{}, w.p, w.n);
-    w.select_blocks = w.n.multiprocessors * w.n.select_blocks;
+  static void run(plan const& p, plan_numbers const& n, arguments<Problem> const& a,
+                  workspace const& space, launcher& launch) noexcept {
+    auto w = work_of<Problem>(p, n, a, space.scratch);
+    w.score_blocks = first_stage_blocks(typename wave_stages<Problem>::type{}, p, n);
+    w.select_blocks = n.multiprocessors * n.select_blocks;
     w.first_wave_done = true;
-    each_kernel(w.p, w.n, [&](kernel_launch const& k) { launch(k, w); });
+    each_kernel(p, n, [&](kernel_launch const& k) { launch(k, w); });
   }
 
  private:

@@ -61,7 +61,7 @@ struct score_by_block : score_variant<Problem> {
   static constexpr int threads = block_threads;
   static constexpr int resident_blocks = Rows == few_score_rows ? 3 : 2;
 
-  [[nodiscard]] static constexpr bool serves(plan const& p) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool serves(plan const& p) noexcept {
     return Rows == max_score_rows || geometry<Problem>{p}.rows(p.shape.q_len) <= Rows;
   }
   [[nodiscard]] static constexpr int blocks(plan const&, plan_numbers const& n) noexcept {

@@ -67,7 +67,7 @@ struct work_arguments {
   arguments<Problem> a;
   geometry<Problem> g;  ///< here and below: what the host knows, kernels need not compute
   plan_numbers n;
-  typename Problem::row_numbers selector;
+  typename Problem::selector::row_numbers selector;
   scratch_layout layout;
   std::uint32_t* scratch;
   std::int64_t scratch_words;

@@ -7,9 +7,9 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/tuning/score.cuh>
 #include <tka/detail/cuda/tuning/select.cuh>
+#include <tka/plan.hpp>
 
 #include <cstdint>
 
@@ -18,7 +18,6 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// Everything here decides speed alone. Tests put absurd numbers in: see `engine::retune`.
 struct plan_numbers {
   std::int32_t multiprocessors = 0;  ///< that the call is cut for
-  std::int32_t loop_blocks = 0;      ///< of the kernel that loops over waves
   std::int32_t buffers = 0;          ///< slices of keys on their way
   std::int32_t select_bytes = 0;     ///< shared memory of a block that selects
   std::int32_t select_blocks = 0;    ///< such blocks on a multiprocessor
@@ -26,5 +25,9 @@ struct plan_numbers {
   select_tuning select{};
   friend constexpr bool operator==(plan_numbers const&, plan_numbers const&) = default;
 };
+
+[[nodiscard]] inline plan_numbers numbers_of(plan const& p) noexcept {
+  return p.backend.get<plan_numbers>();
+}
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -31,7 +31,7 @@ template <class Problem>
   std::int64_t const fit = p.options.scratch_limit / (4 * std::int64_t{sizeof(team_memory)});
   // A team has two blocks or more: of a kernel that selects, or of the one that loops.
   std::int64_t const blocks =
-      larger(std::int64_t{n.multiprocessors} * n.select_blocks, std::int64_t{n.loop_blocks});
+      larger(std::int64_t{n.multiprocessors} * n.select_blocks, std::int64_t{p.schedule.workers});
   return larger(std::int64_t{1}, smaller(fit, smaller(blocks / 2, slots)));
 }
 
