@@ -122,10 +122,11 @@ TEST_CASE("[tka.stream] shared memory is asked for once, whatever the plans need
   // An instance that no other test of this program runs.
   arranged<tka::fp32, tka::form<>> const a(p, {});
   settings least;
-  least.schedule = tka::schedule{.workers = 1 << 20, .query_tile = 64, .stages = 2};
+  least.small_blocks = true;
   prepared<tka::exact_radix, tka::fp32> small(a, options_of(p.rules), least);
   prepared<tka::exact_radix, tka::fp32> large(a, options_of(p.rules));
-  CHECK(small.plan().schedule.stages <= large.plan().schedule.stages);
+  using tka::detail::cuda::numbers_of;
+  CHECK(numbers_of(small.plan()).buffers <= numbers_of(large.plan()).buffers);
   auto const calls_of = [](auto& call) {
     fault_injection::reset();
     CHECK(call.enqueue() == tka::status::ok);

@@ -77,12 +77,14 @@ struct sum_values : attend_variant<Problem> {
 template <class Problem>
 struct attend {
   using problem = Problem;
-  /// In the kernel of all stages with no more shared memory than scoring takes anyway.
-  using variants =
-      std::conditional_t<sums_values_alone<Problem>,
-                         stage_list<sum_values<Problem, small_block_threads, ring_depth>,
-                                    sum_values<Problem, block_threads, short_ring_depth>>,
-                         stage_list<attend_by_block<Problem>>>;
+  using variants = std::conditional_t<
+      sums_values_alone<Problem>,
+      stage_list<sum_values<Problem, small_block_threads, ring_depth>>,
+      stage_list<attend_by_block<Problem>>>;
+  /// With no more shared memory than scoring takes anyway.
+  using in_loop = std::conditional_t<sums_values_alone<Problem>,
+                                     sum_values<Problem, block_threads, short_ring_depth>,
+                                     attend_by_block<Problem>>;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -26,7 +26,8 @@
 /// `ready()` is called once by all threads, before the first access to what the stage in front left.
 /// Where there is more than one way to do the same, to the bit, a stage has `variants`, a list of
 /// such structs: the first that serves a plan has the kernel. The last serves every plan, with
-/// blocks of `block_threads`: it also runs where all stages share one kernel.
+/// blocks of `block_threads`: it also runs where all stages share one kernel, unless the stage names
+/// another for that (`in_loop`).
 
 #pragma once
 
@@ -147,7 +148,16 @@ struct last_of<stage_list<Only>> {
 template <class First, class... Rest>
 struct last_of<stage_list<First, Rest...>> : last_of<stage_list<Rest...>> {};
 template <class Stage>
-using general_variant = typename last_of<typename variants_of<Stage>::type>::type;
+struct general_variant_of {
+  using type = typename last_of<typename variants_of<Stage>::type>::type;
+};
+template <class Stage>
+  requires requires { typename Stage::in_loop; }
+struct general_variant_of<Stage> {
+  using type = typename Stage::in_loop;
+};
+template <class Stage>
+using general_variant = typename general_variant_of<Stage>::type;
 
 /// A stage that wants things made ready for it in scratch. The kernel of the first stage of a wave
 /// does so: `clear` touches only what no earlier kernel does, `arrange` may read the schedule.
