@@ -122,7 +122,7 @@ TEST_CASE("[tka.stream] shared memory is asked for once, whatever the plans need
   // An instance that no other test of this program runs.
   arranged<tka::fp32, tka::form<>> const a(p, {});
   settings least;
-  least.small_blocks = true;
+  least.buffers = 2;
   prepared<tka::exact_radix, tka::fp32> small(a, options_of(p.rules), least);
   prepared<tka::exact_radix, tka::fp32> large(a, options_of(p.rules));
   using tka::detail::cuda::numbers_of;

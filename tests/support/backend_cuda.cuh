@@ -17,9 +17,12 @@
 
 #include <support/buffers.hpp>
 #include <support/device_mirror.cuh>
+#include <support/settings.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 #include <type_traits>
 
 namespace support {
@@ -52,6 +55,31 @@ using select_call =
 template <class Precision, class Form>
 using attend_lists_call =
     std::remove_const_t<decltype(tka::attend_selected<Precision, tka::cuda, Form>)>;
+
+/// The plan by the route that TKA_TEST_ROUTE names, and, where TKA_TEST_TUNING is `absurd`, with
+/// numbers with which every overflow and every team of blocks is met by small problems.
+template <class Call>
+tka::plan tuned(Call const& call, tka::plan p, settings const& how) {
+  if (p.status != tka::status::ok) return p;
+  auto n = tka::detail::cuda::numbers_of(p);
+  if (how.buffers > 0) n.buffers = how.buffers;
+  if (char const* const tuning = std::getenv("TKA_TEST_TUNING");
+      tuning != nullptr && std::string_view(tuning) == "absurd") {
+    n.buffers = 2;
+    n.score.kept_bytes = 0;
+    n.select = {.block_keys = 96, .block_keys_when_few = 32};
+    n.select_blocks = 1;
+    n.select_bytes = Call::engine::min_select_bytes;
+  }
+  p = Call::engine::retune(p, n);
+  if (char const* const route = std::getenv("TKA_TEST_ROUTE"); route != nullptr) {
+    tka::schedule wanted = p.schedule;
+    wanted.route = route;
+    tka::plan const forced = call.reschedule(p, wanted);
+    if (forced.status == tka::status::ok) p = forced;
+  }
+  return p;
+}
 
 /// What every launch of the tests goes through, and so what is compiled once: instances.cuh.
 template <class Call>

@@ -153,7 +153,7 @@ tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settin
   if (how.scratch_limit > 0) o.scratch_limit = how.scratch_limit;
   tka::plan p = call.plan(s, o, device_of(how.threads, how.small_blocks), by);
   if (how.schedule) p = call.reschedule(p, *how.schedule);
-  return p;
+  return tuned(call, p, how);
 }
 
 /// sparse_attention with every output, or all but the lists, before it runs: its tensors, and what

@@ -22,6 +22,7 @@ struct settings {
   unsigned char scratch = nan_poison;  ///< what scratch holds before the call
   tka::metrics metrics = tka::metrics::selected;
   std::int64_t scratch_limit = 0;  ///< told to a plan of CUDA; 0: the default
+  int buffers = 0;            ///< of a plan of CUDA, slices of keys on their way; 0: as it says
   bool small_blocks = false;  ///< a plan of CUDA is for a device whose blocks have 99 KB at most
   bool lists = true;          ///< positions, scores, thresholds are asked for
 };

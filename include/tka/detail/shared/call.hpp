@@ -77,6 +77,8 @@ class call {
  public:
   using tensors = Tensors;
   using device = typename Backend::device;
+  /// What plans and runs the call; for tests and benchmarks, which look at what it decides.
+  using engine = typename Backend::template engine<Problem>;
   using selection = typename Problem::selection;
 
   /// Plans the call for these bounds: pure, allocates nothing, touches no device. Whether it can
@@ -142,8 +144,6 @@ class call {
     return status::ok;
   }
 
- private:
-  using engine = typename Backend::template engine<Problem>;
 };
 
 #undef TKA_RULE

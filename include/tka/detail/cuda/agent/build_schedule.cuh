@@ -7,11 +7,11 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/work/plan_numbers.cuh>
-#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/plan_numbers.cuh>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/work/schedule.cuh>
 #include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/problem.hpp>
@@ -110,15 +110,16 @@ struct build_schedule_agent {
     }
   }
 
-  /// Where there are rows for all multiprocessors, fewer of them are long.
-  __device__ void find_long_rows() const noexcept {
+  /// Where there are slots for all multiprocessors, fewer of them are long.
+  __device__ void find_long_slots() const noexcept {
     std::int64_t const slots =
         sum_of([this](sequence_entry const& e) { return units_of(e) * slots_of(e); });
     bool const many = slots >= n.multiprocessors;
     std::int64_t const from = many ? n.select.block_keys : n.select.block_keys_when_few;
     for (auto b = static_cast<std::int32_t>(threadIdx.x % 32); b < table.batch; b += 32) {
       sequence_entry& e = table.entries[b];
-      e.per_unit[static_cast<int>(count_of::long_slots)] = e.extent.visible > from ? slots_of(e) : 0;
+      e.per_unit[static_cast<int>(count_of::long_slots)] =
+          e.extent.visible > from ? slots_of(e) : 0;
     }
   }
 
@@ -128,7 +129,7 @@ struct build_schedule_agent {
     e.of = sequence_of<Problem>(p, a, b, [this](data_error bit) { report(a.error, bit); });
     e.extent = extent_of<Problem>(p, e.of.length);
     e.slot = layout_of<Problem>(p, e.extent);
-    // Fewer tokens a unit where the rows are so long that a few units would fill the scratch.
+    // Fewer tokens a unit where the slots are so long that a few units would fill the scratch.
     e.tokens = larger(smaller(g.tokens, e.of.queries), 1);
     while (e.tokens > 1 && e.tokens * g.selections() * e.slot.words > pool_words / 4) e.tokens /= 2;
     e.token_tiles = static_cast<std::int32_t>(ceil_div(e.of.queries, e.tokens));
@@ -148,7 +149,7 @@ struct build_schedule_agent {
   __device__ void scan(count_of kind, std::int64_t& all) const noexcept {
     // Each lane comes back to sequences of its own.
     if (kind == count_of::pieces) cut_units();
-    if (kind == count_of::long_slots) find_long_rows();
+    if (kind == count_of::long_slots) find_long_slots();
     auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
     std::int64_t before = 0;
     for (std::int32_t first = 0; first < table.batch; first += 32) {

@@ -2,13 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The end of a row: its parts are merged in order, and everything it still owes is written. Who
-/// attends the last part of a row does so; where nothing is attended it is a stage.
+/// The end of a slot: its parts are merged in order, and everything it still owes is written. Who
+/// attends the last part of a slot does so; where nothing is attended it is a stage.
 
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/work/visible_sums.cuh>
 #include <tka/detail/cuda/agent/join_heads.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>
@@ -18,6 +17,7 @@
 #include <tka/detail/cuda/work/schedule.cuh>
 #include <tka/detail/cuda/work/slot.cuh>
 #include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/visible_sums.cuh>
 #include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
@@ -30,7 +30,7 @@ class combine_parts_agent {
  public:
   __device__ explicit combine_parts_agent(wave_view<Problem> const& c) noexcept : c_(c) {}
 
-  /// The stage: a warp a row.
+  /// The stage: a warp a slot.
   __device__ void run() noexcept {
     share const s = c_.shares[count_of::slots];
     for (std::int64_t n = s.begin + threadIdx.x / 32; n < s.end; n += block_warps) {
@@ -40,7 +40,7 @@ class combine_parts_agent {
     }
   }
 
-  /// A row, by warp `warp` of `warps`.
+  /// A slot, by warp `warp` of `warps`.
   __device__ void finish(slot<Problem> const& own, std::int32_t warp, std::int32_t warps) noexcept {
     if constexpr (Problem::selects) {
       if (warp == 0 && c_.lists) write_list_end(own);
@@ -59,7 +59,7 @@ class combine_parts_agent {
   }
 
  private:
-  /// Count, threshold, and what stands behind the last entry.
+  /// Count, threshold, and what stands after the last entry.
   __device__ void write_list_end(slot<Problem> const& own) const noexcept {
     location const at = own.query(c_);
     std::int32_t const count = own.entries();

@@ -8,12 +8,12 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/agent/build_schedule.cuh>
 #include <tka/detail/cuda/block/block_sum.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/work/schedule.cuh>
 #include <tka/detail/cuda/work/slot.cuh>
 #include <tka/detail/cuda/work/view.cuh>

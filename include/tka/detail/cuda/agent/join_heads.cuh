@@ -8,7 +8,6 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/work/visible_sums.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/tuning/select.cuh>
@@ -18,6 +17,7 @@
 #include <tka/detail/cuda/work/schedule.cuh>
 #include <tka/detail/cuda/work/slot.cuh>
 #include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/work/visible_sums.cuh>
 #include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
@@ -30,7 +30,7 @@ class join_heads_agent {
  public:
   __device__ explicit join_heads_agent(wave_view<Problem> const& c) noexcept : c_(c) {}
 
-  /// First: lse of each head of each row.
+  /// First: lse of each head of each slot.
   __device__ void measure() noexcept {
     std::int64_t const blocks = attend_blocks<Problem>(c_.p.shape);
     share const s = c_.shares[count_of::slots];

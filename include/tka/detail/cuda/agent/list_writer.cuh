@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// From a threshold to the list of what a row keeps.
+/// From a threshold to the list of what a slot keeps.
 
 #pragma once
 
@@ -34,8 +34,8 @@ struct list_memory {
   kept_counts of_warp[block_warps];
 };
 
-/// Writes the kept keys of a row, ascending. Each warp of each block of the team has a share of the
-/// row: what is kept of it is counted, then written, with one exchange between.
+/// Writes the kept keys of a slot, ascending. Each warp of each block of the team has a share of
+/// the slot: what is kept of it is counted, then written, with one exchange between.
 template <class Problem>
 class list_writer {
  public:
@@ -118,7 +118,7 @@ class list_writer {
     return {__reduce_add_sync(all_lanes, n.above), __reduce_add_sync(all_lanes, n.equal)};
   }
 
-  /// `before` lie in front of this warp's. Of the keys that equal the threshold the first of a row
+  /// `before` lie in front of this warp's. Of the keys that equal the threshold the first of a slot
   /// stay.
   template <bool Short, class Keys>
   __device__ void put_kept(Keys const& keys, kept_counts before) noexcept {
@@ -163,7 +163,7 @@ class list_writer {
     }
   }
 
-  /// Tells the row which of its keys is the last in the order, if the caller asks for it.
+  /// Tells the slot which of its keys is the last in the order, if the caller asks for it.
   __device__ void note_last() noexcept {
     if (last_ != ~std::uint64_t{0}) {
       atomicMin(reinterpret_cast<unsigned long long*>(&state_->last_kept),

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/agent/unit_scan.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
@@ -20,6 +19,7 @@
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/work/slot.cuh>
 #include <tka/detail/cuda/work/view.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
@@ -82,7 +82,7 @@ class score_by_block_agent {
  private:
   __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
-    if (unit_.has_first() && thread >= block_threads - 32) unit_.describe_rows();
+    if (unit_.has_first() && thread >= block_threads - 32) unit_.describe_slots();
     if constexpr (Problem::by_given) {
       for (std::int32_t t = unit_.next_tile(from, to); t < to; t = unit_.next_tile(t + 1, to))
         take_given(t);

@@ -68,7 +68,7 @@ class score_by_warps_agent {
     /// Where heads are combined.
     float score[geometry<Problem>::heads_are_units ? 1 : Warps][few_score_rows][step_keys + 1];
     unit_memory<few_score_rows> unit;
-    alignas(16) char q[16];  ///< and behind it
+    alignas(16) char q[16];  ///< and after it
   };
 
  public:
@@ -78,7 +78,7 @@ class score_by_warps_agent {
   }
 
   __device__ score_by_warps_agent(wave_view<Problem> const& c, score_tuning const& tuning,
-                                 char* memory) noexcept
+                                  char* memory) noexcept
       : c_(c),
         memory_(reinterpret_cast<memory_type*>(memory)),
         ring_(memory_->stages[threadIdx.x / 32]),
@@ -94,9 +94,9 @@ class score_by_warps_agent {
   }
 
  private:
-  /// Each key is read by one unit, and the L2 can keep all that the stages behind will read.
+  /// Each key is read by one unit, and the L2 can keep all that the stages after it will read.
   [[nodiscard]] __device__ static bool passes_once(wave_view<Problem> const& c,
-                                                    std::int64_t kept_bytes) noexcept {
+                                                   std::int64_t kept_bytes) noexcept {
     return c.g.head_blocks == 1 && c.p.shape.q_len <= c.g.tokens &&
            4 * c.table.totals->words <= kept_bytes;
   }
@@ -136,7 +136,7 @@ class score_by_warps_agent {
     }
     __syncthreads();
     // The last warp has the fewest keys, if any.
-    if (unit_.has_first() && threadIdx.x >= 32 * (Warps - 1)) unit_.describe_rows();
+    if (unit_.has_first() && threadIdx.x >= 32 * (Warps - 1)) unit_.describe_slots();
     stream(q, from, to);
   }
 
@@ -204,7 +204,7 @@ class score_by_warps_agent {
   __device__ void copy(position& at, std::int32_t to) noexcept {
     if (at.tile < to) {
       int const offset = at.slab * ring::row_bytes + ring::chunk() * 16;
-      // Behind the last dimension there are zeros.
+      // After the last dimension there are zeros.
       bool const inside = offset < row_bytes_;
       if constexpr (paged) {
         there_.push(__ballot_sync(all_lanes, row_ != nullptr));
@@ -250,7 +250,7 @@ class score_by_warps_agent {
 
   // ---- products ---------------------------------------------------------------------------------
 
-  /// The right operands of a slab; zeros behind the last dimension.
+  /// The right operands of a slab; zeros after the last dimension.
   __device__ void load_queries(query_rows<C> const& q, int slab) noexcept {
     auto const* const row = reinterpret_cast<std::uint32_t const*>(q.row(lane_ / 4));
 #pragma unroll

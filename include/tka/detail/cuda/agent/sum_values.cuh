@@ -218,7 +218,7 @@ class sum_values_agent {
         __syncwarp();
       }
       int const offset = slab * static_cast<int>(sizeof(value)) + ring::chunk() * 16;
-      // Behind the last dimension nothing is read, and sums of what lies there are not written.
+      // After the last dimension nothing is read, and sums of what lies there are not written.
       if (offset < row_bytes_) {
         char const* from[ring::copies];
 #pragma unroll

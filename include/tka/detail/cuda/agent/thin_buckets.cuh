@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// bucketed: of each interleaved bucket of a row all but the largest few leave the competition;
+/// bucketed: of each interleaved bucket of a slot all but the largest few leave the competition;
 /// the selection stage then meets the survivors alone.
 
 #pragma once
@@ -25,9 +25,9 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// Max keys that a bucket keeps.
 inline constexpr int max_per_bucket = 64;
 
-/// The keys of one row that compete, cut into interleaved buckets. As compact indices: [begin,
-/// middle) are local indices too, [middle, end) lie behind the gap.
-struct row_buckets {
+/// The keys of one slot that compete, cut into interleaved buckets. As compact indices: [begin,
+/// middle) are local indices too, [middle, end) lie after the gap.
+struct slot_buckets {
   ordered_key* scores;
   std::int32_t begin;
   std::int32_t middle;
@@ -56,7 +56,7 @@ struct row_buckets {
   template <int Max>
   static constexpr int keys_at_once = Max <= 16 ? 16 : 2;
 
-  /// The first index at or behind `from` that is in the bucket; `offset` makes it local.
+  /// The first index at or after `from` that is in the bucket; `offset` makes it local.
   [[nodiscard]] __device__ std::int64_t first(std::int32_t from, std::int32_t offset,
                                               std::int32_t bucket) const noexcept {
     auto const n = static_cast<std::uint32_t>(buckets);
@@ -65,7 +65,7 @@ struct row_buckets {
     return std::int64_t{from} + (wants >= has ? wants - has : wants + n - has);
   }
 
-  /// use(key[Keys], index of the first) for the bucket, ascending; at and behind the end of the
+  /// use(key[Keys], index of the first) for the bucket, ascending; at and after the end of the
   /// keys there is nothing.
   template <int Keys, class Use>
   __device__ void each(std::int32_t bucket, Use&& use) const noexcept {
@@ -134,7 +134,7 @@ struct row_buckets {
   }
 };
 
-/// A thread has a bucket: neighbours in the row are neighbours in the block.
+/// A thread has a bucket: neighbours in the slot are neighbours in the block.
 template <class Problem>
 class thin_buckets_agent {
  public:
@@ -157,11 +157,11 @@ class thin_buckets_agent {
   }
 
  private:
-  /// The buckets of the row that are dealt to its chunks [first, last) of `chunks`.
+  /// The buckets of the slot that are dealt to its chunks [first, last) of `chunks`.
   __device__ void thin_out(slot_record<Problem> const& next, std::int32_t first, std::int32_t last,
                            std::int32_t chunks) noexcept {
     selection_rules const& rules = next.rules;
-    row_buckets keys{};
+    slot_buckets keys{};
     keys.scores = next.scores;
     keys.begin = rules.head;
     keys.middle = smaller(rules.sinks_end, rules.tail);

@@ -8,12 +8,12 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/agent/build_schedule.cuh>
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/report.cuh>
 #include <tka/detail/cuda/work/schedule.cuh>
 #include <tka/detail/cuda/work/selection_rules.cuh>
 #include <tka/detail/cuda/work/slot.cuh>
@@ -32,7 +32,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 template <int Rows>
 struct unit_memory {
   visible_range range[Rows];  ///< of each token
-  std::uint32_t* row[Rows];   ///< scratch of each selection
+  std::uint32_t* row[Rows];   ///< slot of each selection
 };
 
 template <class Problem, int Rows>
@@ -43,7 +43,7 @@ class unit_scan {
   __device__ unit_scan(wave_view<Problem> const& c, unit_memory<Rows>& memory) noexcept
       : c_(c), memory_(memory), kv_(c.a.kv), page_size_(c.p.shape.page_size) {}
 
-  /// use(first tile, behind the last one) for each unit of this block's share, entered.
+  /// use(first tile, after the last one) for each unit of this block's share, entered.
   template <class Use>
   __device__ void each(Use&& use) noexcept {
     share const s = c_.shares[count_of::pieces];
@@ -65,7 +65,7 @@ class unit_scan {
 
   /// Leaves the records of the unit's rows, a lane a row. A warp of the block that has its first
   /// piece.
-  __device__ void describe_rows() const noexcept {
+  __device__ void describe_slots() const noexcept {
     std::int32_t const each = c_.g.selections();
     std::int32_t const rows = entry_->tokens * each;
     std::int32_t const first_head =
@@ -102,7 +102,7 @@ class unit_scan {
   [[nodiscard]] __device__ ordered_key* scores(std::int32_t selection) const noexcept {
     return reinterpret_cast<ordered_key*>(memory_.row[selection] + entry_->slot.scores);
   }
-  /// No token sees a key behind it.
+  /// No token sees a key after it.
   [[nodiscard]] __device__ std::int32_t end() const noexcept { return seen_.end; }
   /// Whether every token sees all of these keys, and none of them is a sink.
   [[nodiscard]] __device__ bool all_see(std::int32_t first, std::int32_t keys) const noexcept {
@@ -143,7 +143,7 @@ class unit_scan {
   }
 
  private:
-  /// The tile with which a piece of the unit begins; behind the last piece one that is behind all.
+  /// The tile with which a piece of the unit begins; after the last piece one that is after all.
   [[nodiscard]] __device__ std::int32_t border(std::int32_t piece,
                                                std::int64_t pieces) const noexcept {
     std::int32_t const all = larger(entry_->extent.tiles, 1);
@@ -212,7 +212,7 @@ class unit_scan {
   return o.combine == combine::max ? minus_infinity() : 0.0f;
 }
 [[nodiscard]] __device__ inline float join_scores(options const& o, float s, float next,
-                                                 std::int32_t head) noexcept {
+                                                  std::int32_t head) noexcept {
   if (o.combine == combine::max) return (next > s || next != next) ? next : s;
   return head == 0 ? next : s + next;
 }

@@ -9,8 +9,8 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
-#include <tka/detail/shared/problem.hpp>
 #include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/shared/problem.hpp>
 #include <tka/form.hpp>
 #include <tka/scale_view.hpp>
 #include <tka/select/lightning_indexer.hpp>
@@ -28,7 +28,7 @@ struct place {
   std::int32_t token;
 };
 
-/// Rows of `dim` elements T, one behind the other: plain and scaled caches.
+/// Rows of `dim` elements T, one after the other: plain and scaled caches.
 template <class T>
 struct plain_rows {
   using element = T;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The keys of a row on their way from scratch to the threads of a block.
+/// The keys of a slot on their way from scratch to the threads of a block.
 
 #pragma once
 
@@ -29,7 +29,7 @@ struct item_range {
   std::int32_t end;
 };
 
-/// Keys of a row next to one another, in scratch: `keys[i]` is compact index `first` + i. Four of
+/// Keys of a slot next to one another, in scratch: `keys[i]` is compact index `first` + i. Four of
 /// them may be read at any multiple of four.
 struct key_run {
   ordered_key const* keys;
@@ -65,7 +65,7 @@ class key_stream {
       : own_(shared_address(memory) + 16 * threadIdx.x) {}
 
   /// use(i, key[4]) for the warp's share of the run, 128 keys a step, ascending: a lane has i to
-  /// i + 3. Behind the end there are keys of nothing.
+  /// i + 3. After the end there are keys of nothing.
   template <class Use>
   __device__ void each(key_run const& run, Use&& use) const noexcept {
     auto const [begin, end] = run.own();

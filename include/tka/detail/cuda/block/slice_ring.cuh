@@ -28,7 +28,7 @@ class slice_ring {
   /// How many buffers are filled before the first is read.
   [[nodiscard]] __device__ int ahead() const noexcept { return stages_ - 1; }
 
-  /// Waits for the oldest buffer. Behind it the one read before may be written again.
+  /// Waits for the oldest buffer. After it the one read before may be written again.
   [[nodiscard]] __device__ char const* advance() noexcept {
     if (stages_ == max_buffers) {
       wait_for_copies<max_buffers - 2>();

@@ -47,6 +47,9 @@ class engine {
       !(mla && std::is_same_v<attend_type, float16_t>);
 
  public:
+  /// Shared memory without which a block does not select.
+  static constexpr int min_select_bytes = shares_bytes + select<Problem>::min_bytes;
+
   [[nodiscard]] static plan make_plan(shape const& s, options const& o, cuda_device const& device,
                                       typename Problem::selection const& by) noexcept {
     plan p{};
@@ -72,8 +75,8 @@ class engine {
     return p;
   }
 
-  /// The same plan with another number of blocks or tokens a unit, or by another route; a route that
-  /// cannot serve the plan leaves a plan that says so.
+  /// The same plan with another number of blocks or tokens a unit, or by another route; a route
+  /// that cannot serve the plan leaves a plan that says so.
   [[nodiscard]] static plan reschedule(plan p, schedule const& wanted) noexcept {
     if constexpr (multiplies) {
       std::int32_t const workers = larger(1, smaller(wanted.workers, p.schedule.workers));
@@ -87,10 +90,11 @@ class engine {
     return p;
   }
 
-  /// The same plan with other tuning, for tests and benchmarks: any numbers are right, few are fast.
+  /// The same plan with other tuning, for tests and benchmarks: any numbers are right, few are
+  /// fast.
   [[nodiscard]] static plan retune(plan p, plan_numbers const& n) noexcept {
     p.backend.put(n);
-    choose_route(p, p.schedule.route);
+    if constexpr (multiplies) choose_route(p, p.schedule.route);
     return p;
   }
 
@@ -139,8 +143,7 @@ class engine {
   static constexpr int reserved_shared_bytes = 1024;  // that the system takes of each block's
   static constexpr int shared_grain = 128;            // in which a block is given them
   /// The end of a list's last part is counted in 32 bits.
-  static constexpr std::int32_t max_capacity =
-      std::numeric_limits<std::int32_t>::max() - part_keys;
+  static constexpr std::int32_t max_capacity = std::numeric_limits<std::int32_t>::max() - part_keys;
 
   [[nodiscard]] static status check(shape const& s, options const& o,
                                     typename Problem::selection const& by) noexcept {
@@ -177,7 +180,6 @@ class engine {
     };
     if (blocks() == 0) n.buffers = min_buffers;
     p.schedule.workers = blocks() * device.multiprocessors;
-    constexpr int min_select_bytes = shares_bytes + select<Problem>::min_bytes;
     do {
       --n.select_blocks;
       n.select_bytes = smaller(

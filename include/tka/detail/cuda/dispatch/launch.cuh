@@ -31,7 +31,8 @@ class launcher {
  public:
   explicit launcher(cudaStream_t stream) noexcept : stream_(stream) {}
 
-  /// `arguments`: the one parameter of the kernel. Once a launch has failed nothing more is enqueued.
+  /// `arguments`: the one parameter of the kernel. Once a launch has failed nothing more is
+  /// enqueued.
   template <class Arguments>
   void operator()(kernel_launch const& k, Arguments& arguments) noexcept {
     if (ok_) ok_ = enqueue(k, &arguments);

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// Kernels of one run behind one another: blocks of the next may be set up while the last blocks of
+/// Kernels of one run after one another: blocks of the next may be set up while the last blocks of
 /// this one work.
 
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
-/// Behind it all that earlier kernels wrote may be read, and what they read may be written. All
+/// After it all that earlier kernels wrote may be read, and what they read may be written. All
 /// threads of every kernel of a run. Each kernel lets the next begin when it has come here itself,
 /// so before it all kernels but the last are done: what those left may be read (`look_ahead`
 /// first), and what the last one does not touch may be written.

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// All stages in one cooperative kernel, with a barrier over the grid between them: waves go through
-/// one after the other, as many slots at a time as scratch holds.
+/// All stages in one cooperative kernel, with a barrier over the grid between them: waves go
+/// through one after the other, as many slots at a time as scratch holds.
 
 #pragma once
 
@@ -45,7 +45,8 @@ __device__ void run_wave(work_arguments<Problem> const& w, wave_view<Problem> co
   run_stages(stages{}, stage_call<Problem>{w, view, shared, w.loop_bytes}, barrier);
 }
 
-/// All waves from the first on; or, where other kernels did the first, all others, if there are any.
+/// All waves from the first on; or, where other kernels did the first, all others, if there are
+/// any.
 template <class Problem>
 __global__ void __launch_bounds__(block_threads, loop_blocks)
     loop_kernel(__grid_constant__ work_arguments<Problem> const w) {

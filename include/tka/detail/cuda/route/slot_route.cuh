@@ -52,8 +52,7 @@ template <class Problem>
 /// What the kernels of a call are given; the route adds how many blocks score and select.
 template <class Problem>
 [[nodiscard]] work_arguments<Problem> work_of(plan const& p, plan_numbers const& n,
-                                              arguments<Problem> const& a,
-                                              void* scratch) noexcept {
+                                              arguments<Problem> const& a, void* scratch) noexcept {
   return {.p = p,
           .a = a,
           .g = geometry<Problem>{p},

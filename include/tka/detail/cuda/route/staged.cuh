@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The stages of the first wave as kernels of their own, each with the threads and the shared memory
-/// that it wants; then, where there may be more waves, one kernel that loops over them.
+/// The stages of the first wave as kernels of their own, each with the threads and the shared
+/// memory that it wants; then, where there may be more waves, one kernel that loops over them.
 
 #pragma once
 
@@ -114,9 +114,8 @@ struct staged {
   [[nodiscard]] static int first_stage_blocks(stage_list<First, Rest...>, plan const& p,
                                               plan_numbers const& n) noexcept {
     int blocks = 0;
-    with_variant(typename variants_of<First>::type{}, p, [&](auto variant) {
-      blocks = decltype(variant)::type::blocks(p, n);
-    });
+    with_variant(typename variants_of<First>::type{}, p,
+                 [&](auto variant) { blocks = decltype(variant)::type::blocks(p, n); });
     return blocks;
   }
 };

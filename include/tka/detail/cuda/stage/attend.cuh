@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The stage that attends: softmax over lists and sums of their values, part by part. Who comes last
-/// to a slot writes its outputs.
+/// The stage that attends: softmax over lists and sums of their values, part by part. Who comes
+/// last to a slot writes its outputs.
 
 #pragma once
 
@@ -77,10 +77,10 @@ struct sum_values : attend_variant<Problem> {
 template <class Problem>
 struct attend {
   using problem = Problem;
-  using variants = std::conditional_t<
-      sums_values_alone<Problem>,
-      stage_list<sum_values<Problem, small_block_threads, ring_depth>>,
-      stage_list<attend_by_block<Problem>>>;
+  using variants =
+      std::conditional_t<sums_values_alone<Problem>,
+                         stage_list<sum_values<Problem, small_block_threads, ring_depth>>,
+                         stage_list<attend_by_block<Problem>>>;
   /// With no more shared memory than scoring takes anyway.
   using in_loop = std::conditional_t<sums_values_alone<Problem>,
                                      sum_values<Problem, block_threads, short_ring_depth>,

@@ -34,8 +34,7 @@ struct build_schedule {
     static_assert(Threads == block_threads);
     ready();
     work_arguments<Problem> const& w = s.w;
-    build_schedule_agent<Problem>{w.p,          w.n,           w.a,
-                                  w.schedule(), w.pool_words(), w.score_blocks}
+    build_schedule_agent<Problem>{w.p, w.n, w.a, w.schedule(), w.pool_words(), w.score_blocks}
         .run();
   }
 };

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The stage of a call that is given its selection: entries of lists are checked and moved together.
+/// The stage of a call that is given its selection: entries of lists are checked and moved
+/// together.
 
 #pragma once
 

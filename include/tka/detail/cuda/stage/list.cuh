@@ -50,8 +50,8 @@ struct wave_stages {
 template <class Problem>
   requires(!Problem::selects)
 struct wave_stages<Problem> {
-  using type = typename joined_lists<stage_list<import_positions<Problem>>,
-                                     last_stages<Problem>>::type;
+  using type =
+      typename joined_lists<stage_list<import_positions<Problem>>, last_stages<Problem>>::type;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -11,23 +11,22 @@
 ///       using problem = Problem;
 ///       static constexpr char const* name = "a_stage";
 ///       static constexpr count_of items = count_of::slots;   // what it shares out among blocks
-///       static constexpr known shares = known::own;          // what a block knows of them at first
-///       static constexpr starts start = starts::after_all;   // see below
-///       static constexpr int threads = 256;                  // of a block, where it has a kernel
-///       static constexpr int resident_blocks = 4;            // on a multiprocessor, at most
-///       static constexpr bool cooperative = false;           // its blocks wait for one another
-///       static bool serves(plan const&);                     // this call needs it, and it can
-///       static int blocks(plan const&, plan_numbers const&);
-///       static int bytes(plan const&, plan_numbers const&);  // of shared memory it wants, at least
-///       template <int Threads, class Ready>
+///       static constexpr known shares = known::own;          // what a block knows of them at
+///       first static constexpr starts start = starts::after_all;   // see below static constexpr
+///       int threads = 256;                  // of a block, where it has a kernel static constexpr
+///       int resident_blocks = 4;            // on a multiprocessor, at most static constexpr bool
+///       cooperative = false;           // its blocks wait for one another static bool serves(plan
+///       const&);                     // this call needs it, and it can static int blocks(plan
+///       const&, plan_numbers const&); static int bytes(plan const&, plan_numbers const&);  // of
+///       shared memory it wants, at least template <int Threads, class Ready>
 ///       __device__ static void run(stage_call<Problem> const&, Ready&& ready);
 ///     };
 ///
-/// `ready()` is called once by all threads, before the first access to what the stage in front left.
-/// Where there is more than one way to do the same, to the bit, a stage has `variants`, a list of
-/// such structs: the first that serves a plan has the kernel. The last serves every plan, with
-/// blocks of `block_threads`: it also runs where all stages share one kernel, unless the stage names
-/// another for that (`in_loop`).
+/// `ready()` is called once by all threads, before the first access to what the stage in front
+/// left. Where there is more than one way to do the same, to the bit, a stage has `variants`, a
+/// list of such structs: the first that serves a plan has the kernel. The last serves every plan,
+/// with blocks of `block_threads`: it also runs where all stages share one kernel, unless the stage
+/// names another for that (`in_loop`).
 
 #pragma once
 
@@ -92,11 +91,8 @@ struct work_arguments {
     return (scratch_words - layout.slots) / 32 * 32;
   }
   [[nodiscard]] __device__ wave_view<Problem> view(wave_shares const& shares) const noexcept {
-    return {p,       a,
-            g,       table_of(schedule()),
-            scratch + layout.places, scratch + layout.slots,
-            shares,  lists,
-            {}};
+    return {p,      a,     g, table_of(schedule()), scratch + layout.places, scratch + layout.slots,
+            shares, lists, {}};
   }
 };
 

@@ -8,10 +8,10 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/team.cuh>
-#include <tka/detail/cuda/work/plan_numbers.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/cuda/work/plan_numbers.cuh>
 #include <tka/detail/cuda/work/schedule.cuh>
 #include <tka/detail/cuda/work/slot_layout.cuh>
 #include <tka/plan.hpp>

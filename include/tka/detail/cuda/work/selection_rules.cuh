@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// Which keys of a row compete, which are forced, and which a threshold keeps: the rules of
+/// Which keys of a slot compete, which are forced, and which a threshold keeps: the rules of
 /// selection, apart from how a threshold is found.
 
 #pragma once
@@ -25,7 +25,7 @@ struct threshold {
 
 enum class kept { no, tie, surely };
 
-/// The rules for one row, as plain numbers: loops keep them in registers.
+/// The rules for one slot, as plain numbers: loops keep them in registers.
 struct selection_rules {
   std::int32_t visible;
   std::int32_t keep;
@@ -46,7 +46,7 @@ struct selection_rules {
   [[nodiscard]] __device__ bool forced(std::int32_t c) const noexcept {
     return c < head || c >= tail;
   }
-  /// Not behind a threshold of the caller's.
+  /// Not after a threshold of the caller's.
   [[nodiscard]] __device__ bool passes(std::int32_t c, ordered_key key) const noexcept {
     if (!given || key > given_key) return true;
     return key == given_key && global_position(shard, local(c)) <= given_position;

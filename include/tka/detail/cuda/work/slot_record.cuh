@@ -3,7 +3,7 @@
 
 /// @file
 /// What is known of a slot, found once by who scans its unit and left in scratch: to find it is a
-/// long chain of reads and of code that runs once, and the stages behind begin with it.
+/// long chain of reads and of code that runs once, and the stages after it begin with it.
 
 #pragma once
 

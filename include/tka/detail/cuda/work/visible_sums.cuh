@@ -16,8 +16,8 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
-/// The sums over the visible keys of one score head of a row; all lanes of a warp. Tiles are dealt
-/// to the lanes and the lanes joined by a tree: the cut depends on the row's own tiles alone.
+/// The sums over the visible keys of one score head of a slot; all lanes of a warp. Tiles are dealt
+/// to the lanes and the lanes joined by a tree: the cut depends on the slot's own tiles alone.
 template <class Problem>
 [[nodiscard]] __device__ softmax_sums visible_sums(slot<Problem> const& own,
                                                    visible_range const& range,

@@ -28,7 +28,7 @@ struct wave {
   return t.at(kind, b) + (unit - t.at(count_of::units, b)) * t.per_unit(kind, b);
 }
 
-/// The wave that begins with a unit: all the units behind whose scratch ends within `pool` words.
+/// The wave that begins with a unit: all the units after whose scratch ends within `pool` words.
 /// There is at least one, as the pool holds the largest. A warp.
 [[nodiscard]] __device__ inline wave wave_from(schedule_table const& t, std::int64_t first_unit,
                                                std::int64_t pool) noexcept {
