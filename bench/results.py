@@ -40,7 +40,7 @@ def axes_of(name):
 
 
 def rounded(x):
-    return int(x) if float(x).is_integer() else float(f"{x:.5g}")
+    return int(x) if float(x).is_integer() else float(f"{x:.6g}")
 
 
 def points_of(runs):

@@ -24,10 +24,9 @@ def declared(text):
     structures = {}
     for name, body in re.findall(r"struct tka_bench_(\w+) \{(.*?)\};", text, re.DOTALL):
         fields = []
-        for kind, names in re.findall(r"(\w+) ([^;]+);", body):
+        for kind, names in re.findall(r"(\w+)\b([^;]+);", body):
             for field in names.split(","):
-                pointer = field.strip().startswith("*")
-                fields.append((field.strip(" *\n"), ctypes.c_void_p if pointer else TYPES[kind]))
+                fields.append((field.strip(" *"), ctypes.c_void_p if "*" in field else TYPES[kind]))
         structures[name] = type(name, (ctypes.Structure,), {"_fields_": fields})
     functions = {}
     for result, name, listed in re.findall(r"([\w ]+?\*?) tka_bench_(\w+)\(([^)]*)\);", text):
