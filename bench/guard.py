@@ -100,7 +100,7 @@ def of_matrix(data, statistic):
     for found in data["points"]:
         samples = found.get("samples", {})
         met = list(zip(samples.get("read_before", []), samples.get("read_after", [])))
-        chosen = samples.get(statistic) or samples.get("real_time", [])
+        chosen = samples.get(statistic) or samples.get("real_time") or samples.get("median_ms", [])
         points[found["name"]] = Point(chosen, found.get("refused", ""), met, rounds=samples.get("process", []))
     return points
 

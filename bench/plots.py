@@ -24,11 +24,10 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator  # noqa: E402
 
+import points  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BASE = {
-    "selection": "exact_radix", "precision": "bf16", "scope": "query_head", "kv": "contiguous", "batch": 1,
-    "kv_len": 32768, "k": 2048, "bound": "exact", "scores": "normal", "cache": "cold",
-}
+BASE = {axis: value for axis, value in points.BASE.items() if axis not in ("recall", "short")}
 STYLE = {
     "svg.hashsalt": "tka", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// One decode step on the CPU at every point that bench/matrix.py lists, and beside it dense
+/// One decode step on the CPU at every point that bench/points.py lists, and beside it dense
 /// attention with Eigen. The name of a benchmark is its point; those whose name begins with
 /// `short/` are for comparing two builds. `bench_matrix --write-inputs FOLDER` leaves the inputs of
 /// fp32 and bf16 for a peer that is another program.

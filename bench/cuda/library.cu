@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <new>
+#include <vector>
 
 namespace tka_bench {
 
@@ -104,17 +104,11 @@ void* tka_bench_create(char const* combination, tka_bench_call const* c, tka_ben
     if (std::strcmp(e->combination, combination) != 0) continue;
     tka_bench::runner* const r = e->make(*c);
     tka::plan const& p = r->plan();
-    auto const rule = p.selection.get<tka::bucket_rule>();  // only bucketed
     *out = {.status = static_cast<std::int32_t>(p.status),
             .capacity = p.capacity,
             .scope_heads = p.scope_heads,
-            .phases = p.schedule.phases,
-            .workers = p.schedule.workers,
-            .query_tile = p.schedule.query_tile,
-            .splits = p.schedule.splits,
-            .stages = p.schedule.stages,
-            .buckets = rule.buckets(c->k),
-            .per_bucket = rule.per_bucket,
+            .route = 0,
+            .expected_recall = r->expected_recall(),
             .scratch_bytes = static_cast<std::int64_t>(p.scratch_bytes),
             .state_bytes = static_cast<std::int64_t>(p.state_bytes)};
     return r;
@@ -145,22 +139,38 @@ std::int32_t tka_bench_empty(void* stream) {
   return cudaGetLastError();
 }
 
-std::int32_t tka_bench_read(void const* from, std::int64_t bytes, void* sink, void* stream) {
+std::int32_t tka_bench_read(void* from, std::int64_t bytes, void* sink, void* stream) {
   tka_bench::read_kernel<<<tka_bench::blocks(), 512, 0, static_cast<cudaStream_t>(stream)>>>(
       static_cast<uint4 const*>(from), bytes / 16, static_cast<std::uint32_t*>(sink));
   return cudaGetLastError();
 }
 
-std::int32_t tka_bench_gather(void const* from, std::int32_t const* rows, std::int64_t count,
-                              void* sink, void* stream) {
+std::int32_t tka_bench_gather(void* from, void* rows, std::int64_t count, void* sink,
+                              void* stream) {
   tka_bench::gather_kernel<<<tka_bench::blocks(), 512, 0, static_cast<cudaStream_t>(stream)>>>(
-      static_cast<uint4 const*>(from), rows, count, static_cast<std::uint32_t*>(sink));
+      static_cast<uint4 const*>(from), static_cast<std::int32_t const*>(rows), count,
+      static_cast<std::uint32_t*>(sink));
   return cudaGetLastError();
 }
 
 std::int32_t tka_bench_spin(std::int64_t nanoseconds, void* stream) {
   tka_bench::spin_kernel<<<1, 1, 0, static_cast<cudaStream_t>(stream)>>>(nanoseconds);
   return cudaGetLastError();
+}
+
+std::int32_t tka_bench_count_kernels(void* graph) {
+  auto const g = static_cast<cudaGraph_t>(graph);
+  std::size_t count = 0;
+  cudaError_t error = cudaGraphGetNodes(g, nullptr, &count);
+  std::vector<cudaGraphNode_t> nodes(count);
+  if (error == cudaSuccess) error = cudaGraphGetNodes(g, nodes.data(), &count);
+  std::int32_t kernels = 0;
+  for (cudaGraphNode_t const node : nodes) {
+    cudaGraphNodeType type{};
+    if (error == cudaSuccess) error = cudaGraphNodeGetType(node, &type);
+    kernels += type == cudaGraphNodeTypeKernel ? 1 : 0;
+  }
+  return error == cudaSuccess ? kernels : -static_cast<std::int32_t>(error);
 }
 
 }  // extern "C"
