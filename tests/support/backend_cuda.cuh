@@ -56,15 +56,20 @@ template <class Precision, class Form>
 using attend_lists_call =
     std::remove_const_t<decltype(tka::attend_selected<Precision, tka::cuda, Form>)>;
 
-/// The plan by the route that TKA_TEST_ROUTE names, and, where TKA_TEST_TUNING is `absurd`, with
-/// numbers with which every overflow and every team of blocks is met by small problems.
+/// Whether plans get numbers with which every overflow and every team of blocks is met by small
+/// problems.
+inline bool absurd_tuning() {
+  char const* const tuning = std::getenv("TKA_TEST_TUNING");
+  return tuning != nullptr && std::string_view(tuning) == "absurd";
+}
+
+/// The plan under that tuning where it is asked for, and by the route that TKA_TEST_ROUTE names.
 template <class Call>
 tka::plan tuned(Call const& call, tka::plan p, settings const& how) {
   if (p.status != tka::status::ok) return p;
   auto n = tka::detail::cuda::numbers_of(p);
   if (how.buffers > 0) n.buffers = how.buffers;
-  if (char const* const tuning = std::getenv("TKA_TEST_TUNING");
-      tuning != nullptr && std::string_view(tuning) == "absurd") {
+  if (absurd_tuning()) {
     n.buffers = 2;
     n.score.kept_bytes = 0;
     n.select = {.block_keys = 96, .block_keys_when_few = 32};
