@@ -110,7 +110,7 @@ struct row_tile {
     for (int i = 0; i < count; ++i) resolve_run(rows, at[i], i, 1, dim, wide);
   }
 
-  /// The same for `count` tokens that lie one behind the other, the first at `at`: entries `to` and
+  /// The same for `count` tokens that lie one after the other, the first at `at`: entries `to` and
   /// following.
   void resolve_run(Rows const& rows, location at, int to, int count, int dim,
                    float* wide) noexcept {
