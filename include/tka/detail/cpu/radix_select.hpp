@@ -74,8 +74,9 @@ struct found_gate {
 }
 
 /// Moves the `keep` largest of `size` candidates to the front, in their old order; of equal keys
-/// the earlier stay. Returns the gate: a later candidate must be above it to count. The index
-/// list must be ascending for the tie rule of the library (smaller position first).
+/// the earlier stay. No key is that of -inf or below. Returns the gate: a later candidate must be
+/// above it to count. The index list must be ascending for the tie rule of the library (smaller
+/// position first).
 [[nodiscard, gnu::noinline]] inline ordered_key keep_largest(
     ordered_key* key, std::int32_t* index, std::int32_t size, std::int32_t keep,
     radix_scratch const& scratch) noexcept {
