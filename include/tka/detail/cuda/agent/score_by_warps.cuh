@@ -16,6 +16,7 @@
 #include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/row_ring.cuh>
+#include <tka/detail/cuda/warp/softmax.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
@@ -32,7 +33,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// Problems whose keys are multiplied on tensor cores, without scales.
 template <class Problem>
 inline constexpr bool scores_by_warps =
-    Problem::selects && Problem::by_query_key &&
+    score_source_t<Problem>::is_attention_score &&
     std::is_same_v<typename Problem::cache_layout, layout::plain> &&
     sizeof(product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>) == 2;
 
@@ -317,9 +318,11 @@ class score_by_warps_agent {
     for (std::int32_t t = lane_ / step_keys; t < unit_.place().tokens; t += 32 / step_keys) {
       compact_range const range{unit_.range(t)};
       if (!range.range.visible(first + j)) continue;
-      float s = first_score(c_.p.options);
+      using source = score_source_t<Problem>;
+      float s = source::first(c_.p.options);
       for (std::int32_t h = 0; h < heads_; ++h) {
-        s = join_scores(c_.p.options, s, score[t * heads_ + h][j], h);
+        s = source::join(device_arithmetic{}, c_.p.options, c_.a, s, score[t * heads_ + h][j],
+                         location{}, h);
       }
       unit_.scores(t)[range.compact(first + j)] =
           (there >> j & 1) != 0 ? to_ordered(s) : key_of_nothing;

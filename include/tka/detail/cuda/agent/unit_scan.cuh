@@ -134,12 +134,7 @@ class unit_scan {
   /// The row of q of a token and one of the heads that are scored.
   [[nodiscard]] __device__ query_type const* query_row(std::int32_t token,
                                                        std::int32_t head) const noexcept {
-    location const at = query(token);
-    if constexpr (Problem::by_index) {
-      return c_.a.index.q.at(at.outer, head, at.token);
-    } else {
-      return c_.a.q.at(at.outer, place_.head * c_.g.heads + head, at.token);
-    }
+    return score_source_t<Problem>::query_row(c_.a, c_.g, query(token), place_.head, head);
   }
 
  private:
@@ -206,15 +201,5 @@ class unit_scan {
   std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token
   std::int32_t all_to_ = 0;
 };
-
-/// Scores of several heads become one, joined in head order.
-[[nodiscard]] __device__ inline float first_score(options const& o) noexcept {
-  return o.combine == combine::max ? minus_infinity() : 0.0f;
-}
-[[nodiscard]] __device__ inline float join_scores(options const& o, float s, float next,
-                                                  std::int32_t head) noexcept {
-  if (o.combine == combine::max) return (next > s || next != next) ? next : s;
-  return head == 0 ? next : s + next;
-}
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
