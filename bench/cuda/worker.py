@@ -19,7 +19,7 @@ import torch
 
 import inputs
 import points
-from library import Failure, Library
+from library import ROUTES, Failure, Library
 from subjects import PEERS, Tka
 
 LEAST_US = 2000.0  # of one sample: so many replays that it takes as long
@@ -171,7 +171,8 @@ class Place:
         figures = subject.check()
         result |= work_of(subject.point, subject.inputs, figures.pop("v_rows", None)) | figures
         if getattr(subject, "planned", None):
-            result["scratch_bytes"], result["route"] = subject.planned.plan.scratch_bytes, subject.planned.plan.route
+            plan = subject.planned.plan
+            result |= {"scratch_bytes": plan.scratch_bytes, "route": ROUTES[plan.route]}
         subject.spoil()
         self.step(key, "warm-up")
         for i in range(min(3, subject.calls)):
