@@ -12,7 +12,7 @@
 #error "tka needs C++20 with concepts: compile with -std=c++20 (g++ 11, clang 14 or newer)"
 #endif
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
-#error "tka keeps the order of NaN, infinities and signed zeros: compile without -ffast-math, -Ofast and -ffinite-math-only"
+#error "tka needs NaN, infinities and -0: compile without -ffast-math, -Ofast and the like"
 #endif
 
 // Two inline namespaces keep code apart that must not meet at link time.
