@@ -447,7 +447,7 @@ void prepared::put_cache(support::random_source& random) {
             std::memcpy(static_cast<void*>(&rope), bytes + 528 + 2 * d, 2);
             row[512 + d] = static_cast<float>(rope);
           }
-          std::copy(row, row + 512, s.v.data() + row_index(0, s.kv_len, local[b][n], 512));
+          if (attends) std::copy(row, row + 512, s.v.data() + row_index(0, s.kv_len, local[b][n], 512));
         }
         continue;
       }
