@@ -4,11 +4,11 @@
 /// @file
 /// sparse_attention with every argument and option drawn together, over the pairwise list of types.
 
-#include <fuzz/instance.hpp>
 #include <support/combination.hpp>
 
 #include <cuda/pairwise_list.hpp>
 #include <doctest/doctest.h>
+#include <fuzz/instance.hpp>
 
 namespace {
 

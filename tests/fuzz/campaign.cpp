@@ -4,8 +4,9 @@
 /// @file
 /// The loop over scenarios, and the way down from one that fails.
 
-#include <fuzz/campaign.hpp>
 #include <support/seed.hpp>
+
+#include <fuzz/campaign.hpp>
 
 #include <cstdio>
 #include <cstdlib>
@@ -60,8 +61,7 @@ std::string simplified(instance const& of, scenario failing, double max_work) {
       }
       // Inside its level a number comes down by halves.
       std::int64_t const low = f.levels[static_cast<std::size_t>(now < 0 ? 0 : now)].low;
-      while (!lower && failing.*f.value > low &&
-             try_value(f, low + (failing.*f.value - low) / 2)) {
+      while (!lower && failing.*f.value > low && try_value(f, low + (failing.*f.value - low) / 2)) {
         simpler = true;
       }
       simpler = simpler || lower;

@@ -6,8 +6,9 @@
 
 #pragma once
 
-#include <fuzz/scenario.hpp>
 #include <support/seed.hpp>
+
+#include <fuzz/scenario.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -13,11 +13,12 @@
 #include <tka/sparse_attention.hpp>
 #include <tka/status.hpp>
 
+#include <support/backend.hpp>
+#include <support/oracle_names.hpp>
+
 #include <fuzz/campaign.hpp>
 #include <fuzz/judge.hpp>
 #include <fuzz/prepared.hpp>
-#include <support/backend.hpp>
-#include <support/oracle_names.hpp>
 
 #include <string>
 #include <type_traits>

@@ -7,8 +7,9 @@
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
 
-#include <fuzz/judge.hpp>
 #include <support/compare.hpp>
+
+#include <fuzz/judge.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -201,7 +202,8 @@ class judgement {
     if (p_.traits.bucketed) return "";  // a near tie may lie in any bucket
     auto const forced = oracle::forced_positions(rules_, s, i);
     for (std::size_t n = 0; n < got.size(); ++n) {
-      bool const in = std::binary_search(expected.positions.begin(), expected.positions.end(), got[n]);
+      bool const in =
+          std::binary_search(expected.positions.begin(), expected.positions.end(), got[n]);
       if (!in && !(own[n] >= expected.threshold_score - slack)) {
         return "a smaller key was kept: " + std::to_string(got[n]);
       }
@@ -276,14 +278,13 @@ class judgement {
     p_.retained_mass.forget(at, h);
     bool const empty = lse == -infinity || lse_visible == -infinity;
     double const expected = empty ? 1.0 : std::exp(lse - lse_visible);
-    double const slack =
-        empty ? 0.0 : 8.0 * eps * (std::abs(lse) + std::abs(lse_visible) + 2.0);
-    bool const fine = std::isnan(expected)
-                          ? std::isnan(got)
-                          : std::abs(static_cast<double>(got) - expected) <= slack;
+    double const slack = empty ? 0.0 : 8.0 * eps * (std::abs(lse) + std::abs(lse_visible) + 2.0);
+    bool const fine = std::isnan(expected) ? std::isnan(got)
+                                           : std::abs(static_cast<double>(got) - expected) <= slack;
     if (!fine && mass_.empty()) {
-      mass_ = at_row(b, h, i, "retained mass " + std::to_string(got) + " instead of " +
-                                  std::to_string(expected));
+      mass_ = at_row(
+          b, h, i,
+          "retained mass " + std::to_string(got) + " instead of " + std::to_string(expected));
     }
   }
 

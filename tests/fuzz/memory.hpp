@@ -9,8 +9,9 @@
 #include <tka/source/location.hpp>
 #include <tka/tensor_view.hpp>
 
-#include <fuzz/scenario.hpp>
 #include <support/buffers.hpp>
+
+#include <fuzz/scenario.hpp>
 
 #include <cstdint>
 #include <vector>

@@ -10,10 +10,11 @@
 #include <tka/shape.hpp>
 #include <tka/status.hpp>
 
-#include <fuzz/memory.hpp>
-#include <fuzz/scenario.hpp>
 #include <oracle/oracle.hpp>
 #include <support/seed.hpp>
+
+#include <fuzz/memory.hpp>
+#include <fuzz/scenario.hpp>
 
 #include <cstdint>
 #include <vector>
@@ -26,8 +27,8 @@ struct scales {
   bool given = false;
   std::int64_t batch = 0, head = 0, token = 0, block = 0;
   float& at(tka::location where, std::int64_t h, std::int64_t block_number) {
-    return values.data()[where.outer * batch + h * head + where.token * token +
-                         block_number * block];
+    return values
+        .data()[where.outer * batch + h * head + where.token * token + block_number * block];
   }
 };
 

@@ -36,7 +36,8 @@ std::vector<field> const& fields() {
       {"q_len", &s::q_len, {{1, 1}, {2, 2}, {3, 9}, {0, 0}, {10, 33}, {63, 70}}},
       {"q_lengths", &s::q_lengths, each({0, 1, 2})},
       {"q_bound", &s::q_bound, {{0, 0}, {1, 20}}},
-      {"kv_len", &s::kv_len,
+      {"kv_len",
+       &s::kv_len,
        {{16, 16}, {1, 1}, {2, 15}, {0, 0}, {17, 128}, {129, 300}, {301, 900}, {901, 3000}}},
       {"kv_lengths", &s::kv_lengths, each({0, 1, 2})},
       {"kv_bound", &s::kv_bound, {{0, 0}, {1, 60}, {5000, 9000}}, 20},
@@ -53,9 +54,13 @@ std::vector<field> const& fields() {
       {"sinks", &s::sinks, {{0, 0}, {1, 1}, {2, 9}, {100, 200}}, 25},
       {"recent", &s::recent, {{0, 0}, {1, 1}, {2, 9}, {100, 200}}, 25},
       {"k", &s::k, {{4, 4}, {1, 1}, {0, 0}, {5, 63}, {64, 400}, {401, 4000}}},
-      {"numerator", &s::numerator, {{0, 0}, {1, 1}, {2, 7}, {1000000, 2000000}, {int_max, int_max}}},
-      {"denominator", &s::denominator,
-       {{0, 0}, {1, 1}, {2, 9}, {2000000, 9000000}, {int_max, int_max}}, 50},
+      {"numerator",
+       &s::numerator,
+       {{0, 0}, {1, 1}, {2, 7}, {1000000, 2000000}, {int_max, int_max}}},
+      {"denominator",
+       &s::denominator,
+       {{0, 0}, {1, 1}, {2, 9}, {2000000, 9000000}, {int_max, int_max}},
+       50},
       {"k_min", &s::k_min, {{0, 0}, {1, 1}, {2, 40}, {1000, 4000}}},
       {"own_budgets", &s::own_budgets, each({0, 1, 2, 3, 4}), 50},
       {"combine", &s::combine, each({0, 1, 2})},
@@ -210,7 +215,8 @@ scenario made_valid(scenario s, instance_traits const& t, double max_work) {
   settle_contradictions(s, t);
   drop_what_does_not_apply(s, t);
   auto const work = [&s] {
-    return static_cast<double>(s.batch * std::max<std::int64_t>(s.q_len, 1) * s.kv_heads * s.group) *
+    return static_cast<double>(s.batch * std::max<std::int64_t>(s.q_len, 1) * s.kv_heads *
+                               s.group) *
            static_cast<double>(s.kv_len + 4) * static_cast<double>(s.qk_dim + s.v_dim / 4 + 16);
   };
   while (work() > max_work && s.batch > 1) --s.batch;

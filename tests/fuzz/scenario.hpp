@@ -44,7 +44,7 @@ enum order : std::int64_t { hnd, nhd, sliced, gaps, expanded };
 
 /// A call. Every field is a number, and the first level of each (see `fields`) is the simplest.
 struct scenario {
-  std::int64_t seed = 0;       ///< of the contents, of lengths and of lists
+  std::int64_t seed = 0;  ///< of the contents, of lengths and of lists
   std::int64_t batch = 1;
   std::int64_t kv_heads = 1;
   std::int64_t group = 1;
@@ -52,18 +52,18 @@ struct scenario {
   std::int64_t v_dim = 16;
   std::int64_t index_heads = 1;
   std::int64_t index_dim = 16;
-  std::int64_t q_len = 1;      ///< of the longest sequence
-  std::int64_t q_lengths = 0;  ///< ragged queries: 0 equal, 1 any, 2 some are empty
-  std::int64_t q_bound = 0;    ///< how much more the plan allows; only ragged queries
-  std::int64_t kv_len = 16;    ///< of the longest sequence
-  std::int64_t kv_lengths = 0; ///< 0 equal, 1 any, 2 some are empty
-  std::int64_t kv_bound = 0;   ///< how much more the plan allows
-  std::int64_t no_lengths = 0; ///< contiguous: the lengths are left to the bound
-  std::int64_t positions = 0;  ///< 0 implied, 1 the implied ones given, 2 anywhere
+  std::int64_t q_len = 1;       ///< of the longest sequence
+  std::int64_t q_lengths = 0;   ///< ragged queries: 0 equal, 1 any, 2 some are empty
+  std::int64_t q_bound = 0;     ///< how much more the plan allows; only ragged queries
+  std::int64_t kv_len = 16;     ///< of the longest sequence
+  std::int64_t kv_lengths = 0;  ///< 0 equal, 1 any, 2 some are empty
+  std::int64_t kv_bound = 0;    ///< how much more the plan allows
+  std::int64_t no_lengths = 0;  ///< contiguous: the lengths are left to the bound
+  std::int64_t positions = 0;   ///< 0 implied, 1 the implied ones given, 2 anywhere
   std::int64_t positions_gap = 0;
   std::int64_t page_size = 16;
-  std::int64_t table = 0;      ///< 0 tight rows, 1 rows with gaps, 2 CSR out of order
-  std::int64_t lost_pages = 0; ///< pages per sequence with a number out of range
+  std::int64_t table = 0;       ///< 0 tight rows, 1 rows with gaps, 2 CSR out of order
+  std::int64_t lost_pages = 0;  ///< pages per sequence with a number out of range
   std::int64_t shard_count = 1;
   std::int64_t shard_index = 0;
   std::int64_t shard_block = 1;
@@ -83,8 +83,8 @@ struct scenario {
   std::int64_t buckets = 0;  ///< only bucketed; 0: a recall target of per_bucket / 10
   std::int64_t per_bucket = 1;
   std::int64_t given_threshold = 0;  ///< select: 1 of some visible key, 2 beyond them all
-  std::int64_t lists = 0;            ///< lists: 0 valid, 1 with any entries, 2 with counts out of range
-  std::int64_t contents = 0;         ///< 0 small integers, 1 with NaN and infinities, 2 real numbers
+  std::int64_t lists = 0;     ///< lists: 0 valid, 1 with any entries, 2 with counts out of range
+  std::int64_t contents = 0;  ///< 0 small integers, 1 with NaN and infinities, 2 real numbers
   std::int64_t q_order = hnd;
   std::int64_t k_order = hnd;
   std::int64_t v_order = hnd;
@@ -94,7 +94,8 @@ struct scenario {
   std::int64_t row_order = hnd;  ///< of everything else that is written
   std::int64_t index_order = hnd;
   std::int64_t index_scales = 1;
-  std::int64_t k_scales = 1;  ///< layout::scaled: 0 none, else bits 1 tensor, 2 head, 4 token, 8 block
+  std::int64_t k_scales =
+      1;  ///< layout::scaled: 0 none, else bits 1 tensor, 2 head, 4 token, 8 block
   std::int64_t v_scales = 1;
   std::int64_t no_lse = 0;
   std::int64_t no_entropy = 0;

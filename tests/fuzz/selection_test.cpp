@@ -5,9 +5,8 @@
 /// select_top_k and attend_selected with every argument and option drawn together, and selection
 /// over more keys than 22 bits count.
 
-#include <fuzz/instance.hpp>
-
 #include <doctest/doctest.h>
+#include <fuzz/instance.hpp>
 
 #include <cstdlib>
 #include <string_view>
@@ -41,7 +40,8 @@ std::vector<fuzz::instance> selections() {
   };
   if constexpr (!support::on_cuda) {
     using query_ragged = tka::query::ragged;
-    using page_132 = tka::lightning_indexer<exact_radix, tka::index_fp8, tka::index_layout::page_132>;
+    using page_132 =
+        tka::lightning_indexer<exact_radix, tka::index_fp8, tka::index_layout::page_132>;
     using pages = tka::kv::paged;
     all.push_back(select_instance<stored_scores<tka::bucketed>, fp32,
                                   form<for_all_heads, query_ragged, pages>>(

@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The oracle's masks against masks written out by hand, as hosts draw them: a row a query, a column
-/// a key, 1 visible.
+/// The oracle's masks against masks written out by hand, as hosts draw them: a row a query, a
+/// column a key, 1 visible.
+
+#include <oracle/oracle.hpp>
 
 #include <doctest/doctest.h>
-#include <oracle/oracle.hpp>
 
 #include <cstddef>
 #include <string>
