@@ -9,6 +9,7 @@
 #include <tka/concepts.hpp>
 #include <tka/config.hpp>
 #include <tka/form.hpp>
+#include <tka/mask.hpp>
 #include <tka/plan.hpp>
 #include <tka/scale_view.hpp>
 #include <tka/select/selection_tensors.hpp>
@@ -124,6 +125,7 @@ struct arguments {
   layout_tensors<typename Problem::cache_layout> scales{};
   typename Problem::selection::tensors index{};
 
+  mask_tensors mask{};
   std::int32_t const* k_per_sequence = nullptr;
   float const* sink_logits = nullptr;
   tensor_view<std::int32_t const> given_positions{};
@@ -167,6 +169,7 @@ template <class Problem, class Tensors>
   }
   if constexpr (Problem::selects) {
     a.index = t.index;
+    a.mask = t.mask;
     a.k_per_sequence = t.k_per_sequence;
     a.positions = t.positions;
     a.count = t.count;

@@ -226,10 +226,11 @@ class score_by_block_agent {
       std::int32_t const j = n % tile_keys;
       std::int32_t const i = memory_->token_of[r];
       compact_range const range{unit_.range(i)};
-      if (!whole && !range.range.visible(first + j)) continue;
+      if (!whole && !range.range.spans(first + j)) continue;
       ordered_key* const out = unit_.scores(r + i * (c_.g.head_block - heads_));
+      bool const seen = there(j) && (whole || range.range.visible(first + j));
       out[range.compact(first + j)] =
-          there(j) ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
+          seen ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
     }
   }
 
@@ -241,14 +242,15 @@ class score_by_block_agent {
       std::int32_t const i = n / tile_keys;
       std::int32_t const j = n % tile_keys;
       compact_range const range{unit_.range(i)};
-      if (!range.range.visible(first + j)) continue;
+      if (!range.range.spans(first + j)) continue;
+      bool const seen = there(j) && range.range.visible(first + j);
       std::uint32_t* const memory = unit_.row(i);
       std::int32_t const at = range.compact(first + j);
       float* const under_way = reinterpret_cast<float*>(unit_.scores(i)) + at;
       auto* const out = reinterpret_cast<ordered_key*>(under_way);
       if (keeps_raw<Problem>(c_.p.options)) {
         keep_raw(memory, i, j, at);
-        *out = there(j) ? 0 : key_of_nothing;
+        *out = seen ? 0 : key_of_nothing;
         continue;
       }
       float s = first_head_ == 0 ? source::first(c_.p.options) : *under_way;
@@ -259,7 +261,7 @@ class score_by_block_agent {
       }
       if (first_head_ + heads_ < c_.g.heads) {
         *under_way = s;
-      } else if (!there(j)) {
+      } else if (!seen) {
         *out = key_of_nothing;
       } else {
         if constexpr (source::has_key_factor) {
@@ -322,14 +324,16 @@ class score_by_block_agent {
         std::int32_t const i = n / tile_keys;
         std::int32_t const local = tile * tile_keys + n % tile_keys;
         compact_range const range{unit_.range(i)};
-        if (!range.range.visible(local)) continue;
+        if (!range.range.spans(local)) continue;
         location const at = unit_.query(i);
         location const key = unit_.locate(local);
         ordered_key* const out = unit_.scores(i);
-        if (key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
+        bool const visible = range.range.visible(local);
+        if (visible && key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
         out[range.compact(local)] =
-            key.outer < 0 ? key_of_nothing
-                          : to_ordered(source::score_row(c_.a, at, unit_.place().head)[local]);
+            visible && key.outer >= 0
+                ? to_ordered(source::score_row(c_.a, at, unit_.place().head)[local])
+                : key_of_nothing;
       }
     }
   }
