@@ -69,7 +69,7 @@ class Tka(Subject):
             "kv_len": 1 << 20 if point["bound"] == "1M" else inputs.kv_len, "qk_dim": inputs.qk_dim,
             "v_dim": inputs.v_dim, "k": inputs.k_kept, "page_size": points.PAGE_SIZE if inputs.paged else 0,
             "visible": int(point["metrics"] == "visible"), "route": ROUTES.index(point["route"]), "scale": inputs.scale,
-            "recall": point["recall"],
+            "recall": point["recall"], "scratch_limit": points.SCRATCH[point["scratch"]],
         }
         if inputs.indexed:
             numbers |= {"index_heads": points.INDEX_HEADS, "index_dim": inputs.qk_dim}
