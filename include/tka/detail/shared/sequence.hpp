@@ -58,17 +58,19 @@ template <class Problem>
   std::int64_t const position =
       Problem::query_source::position(a.query, s.b, i, s.queries, s.length);
   mask_tensors const& m = a.mask;
-  location const at = Problem::query_source::locate(a.query, s.b, i);
   row_mask mask{};
   if (m.first != nullptr) mask.begin = m.first[s.b];
-  if (m.row_begin) {
-    std::int64_t const begin = *m.row_begin.at(at.outer, 0, at.token);
-    mask.begin = begin > mask.begin ? begin : mask.begin;
-  }
-  if (m.row_end) mask.end = *m.row_end.at(at.outer, 0, at.token);
-  if (m.draft_keys > 0) {
-    mask.draft_keys = m.draft_keys;
-    mask.drafts = *m.drafts.at(at.outer, 0, at.token);
+  if (m.row_begin || m.row_end || m.draft_keys > 0) {
+    location const at = Problem::query_source::locate(a.query, s.b, i);
+    if (m.row_begin) {
+      std::int64_t const begin = *m.row_begin.at(at.outer, 0, at.token);
+      mask.begin = begin > mask.begin ? begin : mask.begin;
+    }
+    if (m.row_end) mask.end = *m.row_end.at(at.outer, 0, at.token);
+    if (m.draft_keys > 0) {
+      mask.draft_keys = m.draft_keys;
+      mask.drafts = *m.drafts.at(at.outer, 0, at.token);
+    }
   }
   return visible_range_of<typename Problem::visibility>(position, s.length, p.options, mask,
                                                         {s.k, p.capacity});
