@@ -6,6 +6,7 @@
 
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
+#include <tka/select/bucket_recall.hpp>
 
 #include <support/compare.hpp>
 
@@ -104,8 +105,9 @@ class judgement {
     for (int const j : oracle::visible_positions(r, s, i)) {
       seen += j / r.shard_block % r.shard_count == r.shard_index ? 1 : 0;
     }
-    r.buckets = e_.plan.bucket_rule.buckets(std::min(oracle::budget_of(r, s, i), seen));
-    r.per_bucket = e_.plan.bucket_rule.per_bucket;
+    auto const rule = e_.plan.selection.get<tka::bucket_rule>();
+    r.buckets = rule.buckets(std::min(oracle::budget_of(r, s, i), seen));
+    r.per_bucket = rule.per_bucket;
     return r;
   }
 

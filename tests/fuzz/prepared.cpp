@@ -130,14 +130,9 @@ void prepared::draw_rules(support::random_source& random) {
   options.combine = static_cast<tka::combine>(what.combine);
   options.metrics = what.visible_metrics != 0 ? tka::metrics::visible : tka::metrics::selected;
   options.shard = {r.shard_block, r.shard_index, r.shard_count};
-  if (traits.bucketed) {
-    if (what.buckets > 0) {
-      options.bucketing = {.buckets = narrow(what.buckets), .per_bucket = narrow(what.per_bucket)};
-      r.buckets = narrow(what.buckets);
-      r.per_bucket = narrow(what.per_bucket);
-    } else {
-      options.bucketing = {.recall_target = static_cast<float>(what.per_bucket) / 10.0f};
-    }
+  if (traits.bucketed && what.buckets > 0) {
+    r.buckets = narrow(what.buckets);
+    r.per_bucket = narrow(what.per_bucket);
   }
   if (what.scratch_limit > 0) options.scratch_limit = what.scratch_limit;
   std::int64_t most = r.k;
