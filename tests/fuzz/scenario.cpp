@@ -67,7 +67,7 @@ std::vector<field> const& fields() {
       {"visible_metrics", &s::visible_metrics, each({0, 1})},
       {"soft_cap", &s::soft_cap, each({0, 1, 5, 30})},
       {"sink_logits", &s::sink_logits, each({0, 1})},
-      {"buckets", &s::buckets, {{0, 0}, {1, 1}, {2, 40}, {128, 500}}},
+      {"buckets", &s::buckets, {{0, 0}, {1, 1}, {2, 40}, {128, 500}}, 50},
       {"per_bucket", &s::per_bucket, {{1, 1}, {2, 3}, {4, 9}}},
       {"given_threshold", &s::given_threshold, each({0, 1, 2}), 30},
       {"lists", &s::lists, each({0, 1, 2}), 20},
