@@ -62,6 +62,15 @@ void prepared::draw_lengths(support::random_source& random) {
     one.number = static_cast<int>(b);
     one.q_len = q_len[b];
     one.kv_len = kv_len[b];
+    kv_lengths.push_back(kv_len[b]);
+    if (what.broken_lengths != 0 && random.below(2) == 0) {
+      // Its rows are then those of a sequence without keys.
+      int const bound = static_cast<int>(what.kv_len + what.kv_bound);
+      kv_lengths.back() = random.below(2) == 0 ? bound + 1 : -1;
+      one.kv_len = 0;
+      may_report |= static_cast<std::uint32_t>(tka::data_error::length_out_of_bounds);
+      if (one.q_len > 0) must_report |= may_report;
+    }
     for (int i = 0; i < one.q_len && what.positions != 0; ++i) {
       int const implied = one.kv_len - one.q_len + i;
       one.query_position.push_back(
@@ -175,7 +184,6 @@ void prepared::place_keys(support::random_source& random) {
       if (oracle::is_here(problem.rules, s, j)) own.push_back(j);
     }
     local.push_back(std::move(own));
-    kv_lengths.push_back(s.kv_len);
   }
   if (traits.keys == keys::paged) {
     place_pages(random);

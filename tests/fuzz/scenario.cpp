@@ -42,6 +42,7 @@ std::vector<field> const& fields() {
       {"kv_lengths", &s::kv_lengths, each({0, 1, 2})},
       {"kv_bound", &s::kv_bound, {{0, 0}, {1, 60}, {5000, 9000}}, 20},
       {"no_lengths", &s::no_lengths, each({0, 1})},
+      {"broken_lengths", &s::broken_lengths, each({0, 1}), 70},
       {"positions", &s::positions, each({0, 1, 2})},
       {"positions_gap", &s::positions_gap, {{0, 0}, {1, 5}}},
       {"page_size", &s::page_size, each({16, 1, 7, 64, 256})},
@@ -153,6 +154,7 @@ void drop_what_does_not_apply(scenario& s, instance_traits const& t) {
   if (s.positions == 0 || t.ragged_queries) drop(&c::positions_gap);
   if (t.keys != keys::paged) drop(&c::page_size, &c::table, &c::lost_pages);
   if (t.keys != keys::contiguous) drop(&c::no_lengths);
+  if (t.keys == keys::ragged || s.no_lengths != 0) drop(&c::broken_lengths);
   if (t.keys == keys::ragged) drop(&c::shard_count);
   if (s.shard_count == 1) drop(&c::shard_index, &c::shard_block);
   if (t.layout != layout::scaled) drop(&c::k_scales, &c::v_scales);
