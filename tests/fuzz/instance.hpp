@@ -131,6 +131,16 @@ void fill_selection(prepared& p, Tensors& t) {
   } else if constexpr (requires { t.index.scores; }) {
     t.index.scores = p.stored.view<float>();
   }
+  if (!p.mask_first.empty()) t.mask.first = p.mask_first.data();
+  t.mask.row_begin = p.row_begin.view<std::int32_t>();
+  t.mask.row_end = p.row_end.view<std::int32_t>();
+  if (p.drafts) {
+    // Words of 64 bits over elements of 32.
+    memory& d = p.drafts;
+    t.mask.drafts = {reinterpret_cast<std::uint64_t*>(d.at({}, 0)), d.batch() / 2, d.head() / 2,
+                     d.token() / 2};
+    t.mask.draft_keys = static_cast<std::int32_t>(p.what.draft_keys);
+  }
   if (!p.budgets.empty()) t.k_per_sequence = p.budgets.data();
   t.positions = p.positions.view<std::int32_t>();
   t.count = p.count.view<std::int32_t>();

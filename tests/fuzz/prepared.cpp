@@ -46,6 +46,7 @@ prepared::prepared(scenario const& s, instance_traits const& t) : what(s), trait
   draw_rules(random);
   place_queries(random);
   place_keys(random);
+  draw_masks(random);
   fill(random);
   put_cache(random);
   put_index();

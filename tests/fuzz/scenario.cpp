@@ -52,6 +52,9 @@ std::vector<field> const& fields() {
       {"shard_index", &s::shard_index, each({0, 1, 2})},
       {"shard_block", &s::shard_block, {{1, 1}, {2, 9}, {64, 64}, {200, 300}}},
       {"window", &s::window, {{1000000, 1000000}, {1, 1}, {2, 60}, {61, 400}, {int_max, int_max}}},
+      {"mask_first", &s::mask_first, each({0, 1}), 40},
+      {"mask_rows", &s::mask_rows, each({0, 1, 2, 3}), 40},
+      {"draft_keys", &s::draft_keys, {{0, 0}, {1, 1}, {2, 63}, {64, 64}}, 40},
       {"sinks", &s::sinks, {{0, 0}, {1, 1}, {2, 9}, {100, 200}}, 25},
       {"recent", &s::recent, {{0, 0}, {1, 1}, {2, 9}, {100, 200}}, 25},
       {"k", &s::k, {{4, 4}, {1, 1}, {0, 0}, {5, 63}, {64, 400}, {401, 4000}}},
@@ -126,9 +129,10 @@ void drop_what_does_not_apply(scenario& s, instance_traits const& t) {
          &c::sink_logits, &c::soft_cap);
   }
   if (!selects) {
-    drop(&c::window, &c::sinks, &c::recent, &c::numerator, &c::denominator, &c::k_min,
-         &c::own_budgets, &c::combine, &c::no_positions, &c::no_count, &c::no_scores,
-         &c::no_threshold_score, &c::no_threshold_position, &c::positions, &c::splits);
+    drop(&c::mask_first, &c::mask_rows, &c::draft_keys, &c::window, &c::sinks, &c::recent,
+         &c::numerator, &c::denominator, &c::k_min, &c::own_budgets, &c::combine, &c::no_positions,
+         &c::no_count, &c::no_scores, &c::no_threshold_score, &c::no_threshold_position,
+         &c::positions, &c::splits);
   } else {
     drop(&c::lists);
   }
@@ -158,6 +162,8 @@ void drop_what_does_not_apply(scenario& s, instance_traits const& t) {
   if (t.keys == keys::ragged) drop(&c::shard_count);
   if (s.shard_count == 1) drop(&c::shard_index, &c::shard_block);
   if (t.layout != layout::scaled) drop(&c::k_scales, &c::v_scales);
+  // Drafts are not dealt out; a recall target counts them whether they are visible or not.
+  if (s.shard_count > 1 || (t.bucketed && s.buckets == 0)) drop(&c::draft_keys);
   if (s.workers == 0) drop(&c::query_tile, &c::splits);
   if (t.on_cuda) drop(&c::threads);
   if (!t.on_cuda) drop(&c::scratch_limit);

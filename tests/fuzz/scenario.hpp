@@ -69,6 +69,9 @@ struct scenario {
   std::int64_t shard_index = 0;
   std::int64_t shard_block = 1;
   std::int64_t window = 1000000;
+  std::int64_t mask_first = 0;  ///< a first visible key for each sequence
+  std::int64_t mask_rows = 0;   ///< of each row: bit 1 a beginning, bit 2 an end
+  std::int64_t draft_keys = 0;  ///< a tree over the last keys
   std::int64_t sinks = 0;
   std::int64_t recent = 0;
   std::int64_t k = 4;
