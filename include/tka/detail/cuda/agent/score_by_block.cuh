@@ -332,7 +332,8 @@ class score_by_block_agent {
         if (visible && key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
         out[range.compact(local)] =
             visible && key.outer >= 0
-                ? to_ordered(source::score_row(c_.a, at, unit_.place().head)[local])
+                ? to_ordered(static_cast<float>(
+                      source::score_row(c_.a, at, unit_.place().head)[local]))
                 : key_of_nothing;
       }
     }
