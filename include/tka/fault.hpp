@@ -52,6 +52,9 @@ enum class tensor_name : std::int32_t {
   k_scales,
   v_scales,
   starts,
+  mask_row_begin,
+  mask_row_end,
+  mask_drafts,
   part_o,
   part_lse,
   part_o_stride,
@@ -98,6 +101,9 @@ enum class tensor_name : std::int32_t {
     case tensor_name::k_scales: return "k_scales";
     case tensor_name::v_scales: return "v_scales";
     case tensor_name::starts: return "starts";
+    case tensor_name::mask_row_begin: return "mask.row_begin";
+    case tensor_name::mask_row_end: return "mask.row_end";
+    case tensor_name::mask_drafts: return "mask.drafts";
     case tensor_name::part_o: return "part_o";
     case tensor_name::part_lse: return "part_lse";
     case tensor_name::part_o_stride: return "part_o_stride";

@@ -33,6 +33,7 @@ enum class status : std::int32_t {
   invalid_page_size,
   invalid_block_table,
   invalid_shard,
+  invalid_mask,
   null_pointer,
   misaligned,
   invalid_stride,
@@ -67,6 +68,7 @@ enum class status : std::int32_t {
     case status::invalid_page_size: return "invalid_page_size";
     case status::invalid_block_table: return "invalid_block_table";
     case status::invalid_shard: return "invalid_shard";
+    case status::invalid_mask: return "invalid_mask";
     case status::null_pointer: return "null_pointer";
     case status::misaligned: return "misaligned";
     case status::invalid_stride: return "invalid_stride";
@@ -129,6 +131,8 @@ enum class status : std::int32_t {
     case status::invalid_shard:
       return "options.shard: needs block >= 1, count >= 1 and 0 <= index < count, and no ragged "
              "keys";
+    case status::invalid_mask:
+      return "tensors.mask: draft_keys is in 0..64, and 0 where options.shard has several parts";
     case status::null_pointer:
       return "tensors: a required pointer is null; see the list of the call";
     case status::misaligned:

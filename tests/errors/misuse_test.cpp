@@ -314,6 +314,32 @@ TEST_CASE(
              });
 }
 
+/// Calls over given lists have no mask.
+template <class Change>
+auto masked(Change const& change) {
+  return [change](auto&, auto&, auto&, auto& t) {
+    if constexpr (requires { t.mask; }) change(t.mask);
+  };
+}
+
+TEST_CASE("[tka.status] [tka.mask] masks") {
+  static std::int32_t const ends[6] = {24, 24, 24, 24, 24, 24};
+  static std::uint64_t const words[6] = {};
+  misuse("drafts without words", in::selecting, status::null_pointer, tensor_name::mask_drafts, -1,
+         masked([](auto& m) { m.draft_keys = 3; }));
+  misuse("65 drafts", in::selecting, status::invalid_mask, tensor_name::mask_drafts, -1,
+         masked([](auto& m) {
+           m.draft_keys = 65, m.drafts = {words, 3, 0, 1};
+         }));
+  misuse("drafts < 0", in::selecting, status::invalid_mask, tensor_name::mask_drafts, -1,
+         masked([](auto& m) { m.draft_keys = -1; }));
+  misuse("row_end has no stride", in::selecting, status::invalid_stride, tensor_name::mask_row_end,
+         0, masked([](auto& m) { m.row_end.data = ends; }));
+  misplanned("row_end", in::selecting, status::ok, masked([](auto& m) {
+               m.row_end = {ends, 3, 0, 1};
+             }));
+}
+
 TEST_CASE("[tka.status] pointers") {
   misuse("no q", in::all, status::null_pointer, tensor_name::q, -1,
          [](auto&, auto&, auto&, auto& t) { t.q = {}; });

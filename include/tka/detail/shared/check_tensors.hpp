@@ -70,6 +70,7 @@ class tensor_check {
       take(query_source::check(t_.query, p_.shape));
       take(kv_source::check(t_.kv, p_.shape));
     }
+    if constexpr (requires { t_.mask; }) mask();
     if constexpr (Problem::attends || Problem::by_query_key) query_and_keys();
     if constexpr (Problem::by_index) index();
     if constexpr (Problem::by_given) {
@@ -106,6 +107,16 @@ class tensor_check {
     view(v, {.name = name, .space = queries_, .heads = heads, .how = how, .required = required});
   }
 
+  void mask() noexcept {
+    auto const& m = t_.mask;
+    bool const in_range = m.draft_keys >= 0 && m.draft_keys <= 64;
+    if (!in_range || (m.draft_keys > 0 && p_.options.shard.count > 1)) {
+      take({status::invalid_mask, tensor_name::mask_drafts});
+    }
+    per_head(m.row_begin, tensor_name::mask_row_begin, 1, access::read);
+    per_head(m.row_end, tensor_name::mask_row_end, 1, access::read);
+    per_head(m.drafts, tensor_name::mask_drafts, 1, access::read, any_query_ && m.draft_keys > 0);
+  }
   void query_and_keys() noexcept {
     shape const& s = p_.shape;
     view(t_.q, {.name = tensor_name::q,
