@@ -28,7 +28,9 @@ struct attend_tensors {
   tensor_view<typename Precision::value_type const> v{};
   tensor_view<typename Precision::output_type> o{};
   tensor_view<std::int32_t const> positions{};  ///< [batch, scope_heads, q_len, capacity] read
-  tensor_view<std::int32_t const> count{};      ///< [batch, scope_heads, q_len] read
+  /// [batch, scope_heads, q_len] entries of each list; null: all `capacity` (-1 where there is
+  /// none)
+  tensor_view<std::int32_t const> count{};
 
   typename Form::kv_source::tensors kv{};
   typename Form::query_source::tensors query{};

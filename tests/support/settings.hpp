@@ -25,6 +25,7 @@ struct settings {
   int buffers = 0;            ///< of a plan of CUDA, slices of keys on their way; 0: as it says
   bool small_blocks = false;  ///< a plan of CUDA is for a device whose blocks have 99 KB at most
   bool lists = true;          ///< positions, scores, thresholds are asked for
+  bool counts = true;         ///< of given lists; else -1 fills what is left of them
 };
 
 }  // namespace support

@@ -15,7 +15,21 @@
 #include <thread>
 #include <utility>
 
+namespace tka::inline TKA_ABI::detail {
+
+/// What an executor is asked to call.
+struct worker_probe {
+  void operator()(int) const noexcept {}
+};
+
+}  // namespace tka::inline TKA_ABI::detail
+
 namespace tka::inline TKA_ABI::inline TKA_BUILD {
+
+/// Calls `function(worker)` once for each of 0 .. workers - 1, at once or not, and returns when all
+/// are done: `cpu::serial`, a `thread_team`, or the host's own.
+template <class E>
+concept executor = requires(E&& e, detail::worker_probe const& function) { e(1, function); };
 
 /// Runs on the processor that calls. Scores are fp32 chains over head_dim, eight lanes (sixteen
 /// with AVX-512), the same for every route to a score; bits do not depend on the number of
@@ -43,7 +57,7 @@ struct cpu {
   using engine = detail::cpu::engine<Problem>;
 
   /// Runs all phases on an executor (see `thread_team`); returns when they are done.
-  template <class Problem, class Executor>
+  template <class Problem, executor Executor>
   [[nodiscard]] static status run(plan const& p, detail::arguments<Problem> const& a,
                                   workspace const& w, Executor&& executor) noexcept {
     for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {

@@ -47,6 +47,7 @@ class engine {
     p.selection.put(selector_of(by).derive());
     p.schedule = make_schedule(s, o, std::max(1, device.threads));
     p.scratch_bytes = regions<Problem>{p}.total();
+    if (p.scratch_bytes > static_cast<std::size_t>(max_scratch)) p.status = status::too_large;
     return p;
   }
 
@@ -57,6 +58,7 @@ class engine {
     p.schedule.splits = can_split(p.options) ? std::max(1, wanted.splits) : 1;
     p.schedule.phases = p.schedule.splits > 1 ? (Problem::attends ? 3 : 2) : 1;
     p.scratch_bytes = regions<Problem>{p}.total();
+    if (p.scratch_bytes > static_cast<std::size_t>(max_scratch)) p.status = status::too_large;
     return p;
   }
 
@@ -91,7 +93,8 @@ class engine {
   [[nodiscard]] static status check(shape const& s, options const& o,
                                     typename Problem::selection const& by) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
-    if (!head_dim_served(s.qk_dim) || (Problem::attends && !head_dim_served(s.v_dim)) ||
+    if ((Problem::reads_keys && !head_dim_served(s.qk_dim)) ||
+        (Problem::attends && !head_dim_served(s.v_dim)) ||
         (source::by_products && !head_dim_served(source::dim(s)))) {
       return status::unsupported_head_dim;
     }

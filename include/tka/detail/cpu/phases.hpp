@@ -134,7 +134,8 @@ class phases {
     std::int32_t const head = Problem::per_query_head ? heads.first
                               : Problem::per_kv_group ? heads.kv_head
                                                       : 0;
-    std::int32_t count = *args_.given_count.at(at.outer, head, at.token);
+    std::int32_t count =
+        args_.given_count ? *args_.given_count.at(at.outer, head, at.token) : plan_.capacity;
     if (count < 0 || count > plan_.capacity) {
       report(args_.error, data_error::budget_out_of_range);
       count = std::clamp(count, 0, plan_.capacity);

@@ -32,7 +32,7 @@ struct regions {
     bool const split = p.schedule.splits > 1;
     std::int64_t const units = unit_count<Problem>(p);
     selection_slots = !Problem::selects ? 0
-                      : split           ? units * p.schedule.splits
+                      : split           ? bounded_product(units, p.schedule.splits)
                                         : p.schedule.workers;
     list_slots = !Problem::selects ? 0 : split ? units : p.schedule.workers;
     selection_bytes = 0;
@@ -45,9 +45,11 @@ struct regions {
     worker_bytes = size_of([&](arena& m) { (void)worker_store<Problem>::carve(m, p); });
   }
   [[nodiscard]] std::size_t total() const noexcept {
-    return selection_bytes * static_cast<std::size_t>(selection_slots) +
-           lists_bytes * static_cast<std::size_t>(list_slots) +
-           worker_bytes * static_cast<std::size_t>(p.schedule.workers);
+    auto const bytes = [](std::size_t one, std::int64_t slots) {
+      return static_cast<std::size_t>(bounded_product(static_cast<std::int64_t>(one), slots));
+    };
+    return bytes(selection_bytes, selection_slots) + bytes(lists_bytes, list_slots) +
+           bytes(worker_bytes, p.schedule.workers);
   }
   [[nodiscard]] selection_store<Problem> selections(workspace const& w, std::int64_t slot,
                                                     bool fresh) const noexcept {

@@ -40,7 +40,8 @@ struct selection_store {
   static selection_store carve(arena& memory, plan const& p, bool fresh) noexcept {
     selection_store s{};
     std::int32_t const count = p.schedule.query_tile * selections<Problem>(p.shape);
-    s.forced_room = std::min(p.options.sinks + p.options.recent, p.capacity);
+    s.forced_room = static_cast<std::int32_t>(
+        std::min<std::int64_t>(std::int64_t{p.options.sinks} + p.options.recent, p.capacity));
     s.selector = memory.take<selection>(count);
     s.forced_count = memory.take<std::int32_t>(count);
     s.forced_head = memory.take<std::int32_t>(count);

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/shared/lse_base.hpp>
 #include <tka/detail/shared/softmax_sums.hpp>
+#include <tka/options.hpp>
 #include <tka/source/location.hpp>
 #include <tka/tensor_view.hpp>
 
@@ -46,17 +48,19 @@ TKA_HOST_DEVICE inline void put(tensor_view<float> const& view, location at, std
 
 /// Metrics of the selected keys.
 template <class Arguments, class Math>
-TKA_HOST_DEVICE void put_metrics(Arguments const& a, location at, std::int32_t head,
+TKA_HOST_DEVICE void put_metrics(Arguments const& a, options const& o, location at,
+                                 std::int32_t head,
                                  basic_softmax_sums<Math> const& selected) noexcept {
-  put(a.lse, at, head, selected.lse());
+  put(a.lse, at, head, in_base(o, selected.lse()));
   put(a.entropy, at, head, selected.entropy());
 }
 /// Metrics that need all visible keys.
 template <class Arguments, class Math>
-TKA_HOST_DEVICE void put_visible_metrics(Arguments const& a, location at, std::int32_t head,
+TKA_HOST_DEVICE void put_visible_metrics(Arguments const& a, options const& o, location at,
+                                         std::int32_t head,
                                          basic_softmax_sums<Math> const& selected,
                                          basic_softmax_sums<Math> const& visible) noexcept {
-  put(a.lse_visible, at, head, visible.lse());
+  put(a.lse_visible, at, head, in_base(o, visible.lse()));
   put(a.entropy_visible, at, head, visible.entropy());
   put(a.retained_mass, at, head, retained_mass_of(selected, visible));
 }

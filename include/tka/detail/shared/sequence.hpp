@@ -14,6 +14,7 @@
 #include <tka/status.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
@@ -55,8 +56,11 @@ template <class Problem, class Report>
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE visible_range range_of(plan const& p, arguments<Problem> const& a,
                                                      sequence const& s, std::int32_t i) noexcept {
-  std::int64_t const position =
-      Problem::query_source::position(a.query, s.b, i, s.queries, s.length);
+  // Where positions are not given, a query sits as far before the end of what is told here.
+  constexpr bool top_left =
+      std::is_same_v<typename Problem::visibility, visibility::causal_top_left>;
+  std::int64_t const position = Problem::query_source::position(
+      a.query, s.b, i, s.queries, top_left ? std::int64_t{s.queries} : s.length);
   mask_tensors const& m = a.mask;
   row_mask mask{};
   if (m.first != nullptr) mask.begin = m.first[s.b];

@@ -156,10 +156,9 @@ template <class Visibility, class Walk>
   auto const clamp = [](std::int64_t x, std::int64_t low, std::int64_t high) {
     return x < low ? low : x > high ? high : x;
   };
-  // A query before the first position (q_len > kv_len) sees nothing.
-  std::int64_t const causal_end = std::is_same_v<Visibility, visibility::all> && position >= 0
-                                      ? length
-                                      : clamp(position + 1, 0, length);
+  // Causal: a query before the first position (q_len > kv_len) sees nothing.
+  std::int64_t const causal_end =
+      std::is_same_v<Visibility, visibility::all> ? length : clamp(position + 1, 0, length);
   std::int64_t const end = clamp(mask.end, 0, causal_end);
   std::int64_t const first = clamp(mask.begin, 0, end);
   std::int64_t begin = first;

@@ -344,10 +344,10 @@ class score_by_block_agent {
         ordered_key* const out = unit_.scores(i);
         bool const visible = range.range.visible(local);
         if (visible && key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
-        out[range.compact(local)] =
-            visible && key.outer >= 0
-                ? to_ordered(source::score_row(c_.a, at, unit_.place().head)[local])
-                : key_of_nothing;
+        out[range.compact(local)] = visible && key.outer >= 0
+                                        ? to_ordered(static_cast<float>(source::score_row(
+                                              c_.a, at, unit_.place().head)[local]))
+                                        : key_of_nothing;
       }
     }
   }

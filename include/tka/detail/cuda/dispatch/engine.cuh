@@ -154,7 +154,8 @@ class engine {
     auto const served = [](std::int32_t dim, std::int32_t most) {
       return dim >= 16 && dim <= most && dim % 16 == 0;
     };
-    if (!served(s.qk_dim, max_qk_dim) || (Problem::attends && !served(s.v_dim, max_v_dim)) ||
+    if ((Problem::reads_keys && !served(s.qk_dim, max_qk_dim)) ||
+        (Problem::attends && !served(s.v_dim, max_v_dim)) ||
         (source::by_products && !served(source::dim(s), max_qk_dim))) {
       return status::unsupported_head_dim;
     }
