@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cpu/arithmetic.hpp>
+#include <tka/detail/cpu/float_mode.hpp>
 #include <tka/detail/cpu/phases.hpp>
 #include <tka/detail/cpu/regions.hpp>
 #include <tka/detail/cpu/tuning.hpp>
@@ -69,6 +70,7 @@ class engine {
   static void run_phase(plan const& p, arguments<Problem> const& a, workspace const& w,
                         std::int32_t phase, std::int32_t worker, std::int32_t workers) noexcept {
     if (p.shape.q_len == 0) return;
+    float_mode const mode{};
     regions<Problem> const space{p};
     phases<Problem> const own{p, a, w, space, worker, workers};
     if constexpr (!Problem::selects) {

@@ -88,6 +88,7 @@ struct list_store {
   ordered_key* key = nullptr;       // [selections][capacity]
   softmax_sums* visible = nullptr;  // [score rows] or, split, [score rows][tiles]
   std::int32_t tiles = 1;
+  bool split = false;  // each tile has sums of its own
 
   static list_store carve(arena& memory, plan const& p) noexcept {
     list_store s{};
@@ -96,7 +97,8 @@ struct list_store {
     s.index = memory.take<std::int32_t>(std::int64_t{lists} * p.capacity);
     s.key = memory.take<ordered_key>(std::int64_t{lists} * p.capacity);
     if (sums_visible<Problem>(p.options)) {
-      s.tiles = p.schedule.splits > 1 ? ceil_div(p.shape.kv_len, tile_keys) : 1;
+      s.split = p.schedule.splits > 1;
+      s.tiles = s.split ? ceil_div(p.shape.kv_len, tile_keys) : 1;
       s.visible =
           memory.take<softmax_sums>(std::int64_t{p.schedule.query_tile} *
                                     score_source_t<Problem>::score_heads(p.shape) * s.tiles);
