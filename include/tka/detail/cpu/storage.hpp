@@ -20,9 +20,22 @@
 #include <tka/plan.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+
+/// Which split of a unit's keys.
+enum class part {
+  first,  ///< or the only one: what the others have kept joins it
+  later
+};
+
+/// Keys that a split of a unit sees, at most.
+[[nodiscard]] constexpr std::int32_t keys_of_split(plan const& p) noexcept {
+  std::int32_t const tiles = ceil_div(p.shape.kv_len, tile_keys);
+  return ceil_div(tiles, p.schedule.splits) * tile_keys;
+}
 
 /// Selections of one unit under way, each with the forced keys that were seen.
 template <class Problem>
@@ -37,7 +50,7 @@ struct selection_store {
   std::int32_t forced_room = 0;
 
   /// `fresh`: the selectors get their memory; else they have it from an earlier phase.
-  static selection_store carve(arena& memory, plan const& p, bool fresh) noexcept {
+  static selection_store carve(arena& memory, plan const& p, part which, bool fresh) noexcept {
     selection_store s{};
     std::int32_t const count = p.schedule.query_tile * selections<Problem>(p.shape);
     s.forced_room = std::min(p.options.sinks + p.options.recent, p.capacity);
@@ -47,11 +60,22 @@ struct selection_store {
     s.forced_key = memory.take<ordered_key>(std::int64_t{count} * s.forced_room);
     s.forced_index = memory.take<std::int32_t>(std::int64_t{count} * s.forced_room);
     if (!fresh) return s;
-    for (std::int32_t i = 0; i < count; ++i) {
+    auto const carve_one = [&](arena& from) {
       selection blank{};
-      blank.carve(memory, p);
-      if (s.selector != nullptr) s.selector[i] = blank;
+      if (which == part::first) {
+        blank.carve(from, p);
+      } else {
+        blank.carve_later(from, p, keys_of_split(p));
+      }
+      return blank;
+    };
+    if (s.selector == nullptr) {  // only their size is asked for
+      arena one{nullptr};
+      (void)carve_one(one);
+      (void)memory.take<std::byte>(static_cast<std::int64_t>(one.used()) * count);
+      return s;
     }
+    for (std::int32_t i = 0; i < count; ++i) s.selector[i] = carve_one(memory);
     return s;
   }
 
