@@ -56,15 +56,27 @@ struct cpu {
   template <class Problem>
   using engine = detail::cpu::engine<Problem>;
 
-  /// Runs all phases on an executor (see `thread_team`); returns when they are done.
+  /// Runs all phases on an executor (see `thread_team`); returns when they are done. One that
+  /// throws gives `launch_failed`: what was to be written is not all there then.
   template <class Problem, executor Executor>
   [[nodiscard]] static status run(plan const& p, detail::arguments<Problem> const& a,
                                   workspace const& w, Executor&& executor) noexcept {
-    for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {
-      executor(p.schedule.workers, [&, phase](int worker) noexcept {
-        engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
-      });
+    auto const run_all = [&] {
+      for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {
+        executor(p.schedule.workers, [&, phase](int worker) noexcept {
+          engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
+        });
+      }
+    };
+#if defined(__cpp_exceptions)
+    try {
+      run_all();
+    } catch (...) {
+      return status::launch_failed;
     }
+#else
+    run_all();
+#endif
     return status::ok;
   }
 

@@ -32,12 +32,13 @@ template <class Math>
   return own / (s.sum * own + Math::exp(sink - largest));
 }
 
-/// exp(lse - lse_visible); 1 where either set is empty.
+/// exp(lse - lse_visible), at most 1: both are rounded. 1 where either set is empty; NaN passes.
 template <class Math>
 [[nodiscard]] TKA_HOST_DEVICE float retained_mass_of(
     basic_softmax_sums<Math> const& selected, basic_softmax_sums<Math> const& visible) noexcept {
   if (selected.empty() || visible.empty()) return 1.0f;
-  return Math::exp_of_lse(selected.lse() - visible.lse());
+  float const mass = Math::exp_of_lse(selected.lse() - visible.lse());
+  return mass > 1.0f ? 1.0f : mass;
 }
 
 /// Writes one float a query head, where the caller asked for it.

@@ -86,7 +86,7 @@ class score_stage {
   void clear_visible(list_store<Problem> const& lists, std::int32_t split, std::int32_t from,
                      std::int32_t to) noexcept {
     for (std::int32_t r = 0; r < tokens_ * heads_; ++r) {
-      if (lists.tiles == 1) {
+      if (!lists.split) {
         lists.visible[r] = {};
       } else {
         // The last split also clears what lies after the longest row.
@@ -156,7 +156,7 @@ class score_stage {
       }
       softmax_sums part{};
       (void)accumulate(part, logit, tile_keys);
-      if (lists.tiles == 1) {
+      if (!lists.split) {
         merge(lists.visible[row], part);
       } else {
         lists.visible[std::int64_t{row} * lists.tiles + tile] = part;
