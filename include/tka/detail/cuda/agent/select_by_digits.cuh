@@ -41,12 +41,11 @@ class select_by_digits {
       : p_(p), a_(a), m_(memory), blocks_(blocks) {}
 
   /// Writes the kept keys of a row; how many they are. All threads of the cluster.
-  __device__ std::uint32_t run(row_place const& row, float const* scores,
-                               selection_rules const& rules, row_output& out) noexcept {
+  __device__ std::uint32_t run(row_state& state, selection_rules const& rules) noexcept {
     own_ = share_of(rules.visible);
     threshold limit{key_of_minus_infinity, 0};
-    if (!rules.keeps_all()) limit = find_threshold(row, scores, rules);
-    return write(row, scores, rules, limit, out);
+    if (!rules.keeps_all()) limit = find_threshold(state.row, state.from, rules);
+    return write(state, rules, limit);
   }
 
  private:
@@ -75,7 +74,7 @@ class select_by_digits {
                                               std::int32_t c) const noexcept {
     std::int32_t const local = rules.local(c);
     if constexpr (Problem::kv_source::has_pages) {
-      location const at = Problem::kv_source::locate(a_.kv, row.of.b, local, p_.shape.page_size);
+      location const at = Problem::kv_source::locate(a_.kv, row.b, local, p_.shape.page_size);
       if (at.outer < 0) {
         report(a_.error, data_error::page_out_of_range);
         return key_of_nothing;
@@ -187,14 +186,11 @@ class select_by_digits {
     __syncthreads();
   }
 
-  [[nodiscard]] __device__ __noinline__ std::uint32_t write(row_place const& row,
-                                                            float const* scores,
-                                                            selection_rules const& rules,
-                                                            threshold const& limit,
-                                                            row_output& out) noexcept {
+  [[nodiscard]] __device__ std::uint32_t write(row_state& state, selection_rules const& rules,
+                                               threshold const& limit) noexcept {
     std::uint32_t above = 0;
     std::uint32_t equal = 0;
-    each(row, scores, rules, [&](std::int32_t c, ordered_key key) {
+    each(state.row, state.from, rules, [&](std::int32_t c, ordered_key key) {
       kept const k = c < own_.end ? rules.template judge<false>(limit, c, key) : kept::no;
       above += k == kept::surely ? 1 : 0;
       equal += k == kept::tie ? 1 : 0;
@@ -231,28 +227,30 @@ class select_by_digits {
       }
     }
     blocks_.wait();  // all have read what a next row changes
-    if (above + equal > 0) put(row, scores, rules, limit, before_above, before_equal, out);
+    if (above + equal > 0) put(state, rules, limit, before_above, before_equal);
     return all_above + smaller(all_equal, limit.ties);
   }
 
   /// `above` and `equal` lie in front of this warp's share.
-  __device__ void put(row_place const& row, float const* scores, selection_rules const& rules,
-                      threshold const& limit, std::uint32_t above, std::uint32_t equal,
-                      row_output& out) noexcept {
+  __device__ void put(row_state& state, selection_rules const& rules, threshold const& limit,
+                      std::uint32_t above, std::uint32_t equal) noexcept {
     unsigned const lower = (1u << lane()) - 1;
-    each(row, scores, rules, [&](std::int32_t c, ordered_key key) {
+    std::uint64_t last = ~std::uint64_t{0};
+    each(state.row, state.from, rules, [&](std::int32_t c, ordered_key key) {
       kept const k = c < own_.end ? rules.template judge<false>(limit, c, key) : kept::no;
       unsigned const sure = __ballot_sync(all_lanes, k == kept::surely);
       unsigned const same = __ballot_sync(all_lanes, k == kept::tie);
       std::uint32_t const tie = equal + __popc(same & lower);
       if (k == kept::surely || (k == kept::tie && tie < limit.ties)) {
         std::int32_t const local = rules.local(c);
-        out.put(above + __popc(sure & lower) + smaller(tie, limit.ties), local, radix_bits(key));
-        if (!rules.forced(c)) out.note(local, radix_bits(key));
+        std::uint32_t const bits = radix_bits(key);
+        state.put(above + __popc(sure & lower) + smaller(tie, limit.ties), local, bits);
+        if (!rules.forced(c)) last = smaller(last, row_state::place_in_order(local, bits));
       }
       above += __popc(sure);
       equal += __popc(same);
     });
+    if (state.wants_last) state.note_last(last);
   }
 
   plan const& p_;

@@ -31,9 +31,9 @@ class select_from_registers {
 
   /// Writes the kept keys of `run`, at most `register_keys` long; how many they are.
   __device__ std::uint32_t run(competing_run const& run, float const* scores,
-                               row_output& out) noexcept {
+                               row_state& state) noexcept {
     load(run, scores);
-    narrowing_.clear();
+    narrowing_.clear(m_);
     if (threadIdx.x == 0) m_.keys = {};
     auto [low, high] = range(run);
     narrowed limit{max_dropped, 0, 0, 0, 0, 0};
@@ -48,7 +48,7 @@ class select_from_registers {
       found = narrowing_.narrow(min_kept, high, wanted, every, every);
     }
     if (found) limit = narrowing_.settle(wanted, every);
-    return write(run, limit, out);
+    return write(limit, state);
   }
 
  private:
@@ -120,8 +120,9 @@ class select_from_registers {
     return r;
   }
 
-  [[nodiscard]] __device__ std::uint32_t write(competing_run const& run, narrowed const& limit,
-                                               row_output& out) noexcept {
+  [[nodiscard]] __device__ std::uint32_t write(narrowed const& limit,
+                                               row_state& state) noexcept {
+    std::uint64_t last = ~std::uint64_t{0};
     bool const all_equal = limit.ties > 0 && limit.ties == limit.equal;
     bool const cuts = limit.ties < limit.equal && limit.ties > 0;
     std::uint32_t const edge = all_equal ? limit.key - 1 : limit.key;
@@ -145,13 +146,27 @@ class select_from_registers {
     std::uint32_t ties = __reduce_add_sync(all_lanes, lane() < warp() ? own_equal : 0);
     std::uint32_t const all = __reduce_add_sync(all_lanes, own_above);
     unsigned const lower = (1u << lane()) - 1;
+    if (state.only_positions && !cuts) {
+      std::int32_t* const out = state.positions + state.run.in_front;
+      std::int32_t const first = state.run.first + index(0);
 #pragma unroll
+      for (int j = 0; j < each; ++j) {
+        unsigned const sure = __ballot_sync(all_lanes, key_[j] > edge);
+        if (key_[j] > edge) out[before + __popc(sure & lower)] = first + 32 * j;
+        before += __popc(sure);
+      }
+      return all;
+    }
+#pragma unroll 1
     for (int j = 0; j < each; ++j) {
-      bool keeps = key_[j] > edge;
+      std::uint32_t key = key_[0];
+#pragma unroll
+      for (int i = 1; i < each; ++i) key = i == j ? key_[i] : key;
+      bool keeps = key > edge;
       unsigned const sure = __ballot_sync(all_lanes, keeps);
       std::uint32_t at = before + __popc(sure & lower);
       if (cuts) {
-        bool const tie = key_[j] == edge;
+        bool const tie = key == edge;
         unsigned const same = __ballot_sync(all_lanes, tie);
         std::uint32_t const rank = ties + __popc(same & lower);
         keeps = keeps || (tie && rank < limit.ties);
@@ -159,12 +174,13 @@ class select_from_registers {
         ties += __popc(same);
       }
       if (keeps) {
-        std::int32_t const local = run.first + index(j);
-        out.put(run.in_front + at, local, key_[j]);
-        out.note(local, key_[j]);
+        std::int32_t const local = state.run.first + index(j);
+        state.put(state.run.in_front + at, local, key);
+        last = smaller(last, row_state::place_in_order(local, key));
       }
       before += __popc(sure);
     }
+    if (state.wants_last) state.note_last(last);
     return all + (cuts ? limit.ties : 0);
   }
 

@@ -27,7 +27,16 @@ struct stream_memory {
   gate_memory gate;
   std::uint32_t held;   ///< keys that passed
   std::uint32_t equal;  ///< keys that equal a gate which only larger ones pass
+  std::uint32_t edge;   ///< the gate
+  bool strict;          ///< only larger keys pass
   std::uint32_t of_warp[32];
+};
+
+/// A key that passed, and its place in the slice. In radix order from the first count on, before it
+/// as a score.
+struct held_key {
+  std::uint32_t key;
+  std::uint32_t place;
 };
 
 template <int Threads>
@@ -41,54 +50,102 @@ class select_from_stream {
   }
 
   /// `memory`: bytes(list_keys, max_slice), at a multiple of 16.
-  __device__ select_from_stream(stream_memory& m, narrow_memory& search, char* memory,
-                                select_rows_tuning const& tuning, std::int64_t max_slice,
-                                cluster const& blocks) noexcept
+  __device__ select_from_stream(stream_memory& m, char* memory, int list_keys) noexcept
       : m_(m),
-        search_(search),
-        keys_(reinterpret_cast<std::uint32_t*>(memory)),
-        places_(keys_ + tuning.list_keys),
-        bits_(memory + round_up(8 * std::int64_t{tuning.list_keys}, 16)),
-        max_slice_(max_slice),
-        capacity_(static_cast<std::uint32_t>(tuning.list_keys)),
-        blocks_(blocks),
-        narrowing_(search, blocks, tuning.candidates) {}
+        list_(reinterpret_cast<held_key*>(memory)),
+        bits_(memory + round_up(8 * std::int64_t{list_keys}, 16)),
+        capacity_(static_cast<std::uint32_t>(list_keys)) {}
 
   static constexpr std::uint32_t failed = ~0u;
 
-  /// Writes the kept keys of `run`; how many they are, or `failed`: nothing is written then, the
-  /// same in all blocks. All threads of the cluster.
-  __device__ std::uint32_t run(competing_run const& run, float const* scores,
-                               row_output& out) noexcept {
-    row_slice const slice{scores + run.first, run.keys, blocks_};
-    if (slice.max_keys() > max_slice_) return failed;
-    gate_rule const rule =
-        gate_rule::of(run.keys, run.keep, std::int64_t{capacity_} * blocks_.size);
+  /// First: holds what may be kept of this block's slice of `run`, at most `max_slice` long; false
+  /// where it can't, the same in all blocks. All threads of the cluster.
+  [[nodiscard]] __device__ __forceinline__ bool stream(competing_run const& run, float const* scores,
+                                       std::int32_t max_slice, cluster const& blocks,
+                                       narrow_memory& search) noexcept {
+    row_slice const slice{scores + run.first, run.keys, blocks};
+    if (slice.max_keys() > max_slice) return false;
+    gate_rule const rule = gate_rule::of(run.keys, run.keep, std::int64_t{capacity_} * blocks.size);
     // Without a gate all keys are held.
-    if (!rule.exists() && slice.max_keys() > static_cast<std::int64_t>(capacity_)) return failed;
-    float4 first[slice_vectors];
-    slice.load(first, slice.begin() + static_cast<int>(threadIdx.x), Threads);
-    prepare(rule, slice);
-    std::uint32_t const gate = larger(m_.gate.gate, max_dropped);
-    // Too many keys equal the gate: those are only counted.
-    bool const strict = !rule.exists() || gate == max_dropped || m_.gate.far == m_.gate.gate;
-    std::uint32_t const edge = !rule.exists() ? max_dropped : gate;
-    if (strict) {
-      stream_above(slice, first, edge);
-    } else {
-      stream(slice, first, edge);
+    if (!rule.exists() && slice.max_keys() > static_cast<std::int64_t>(capacity_)) return false;
+    prepare(rule, slice, search);
+    std::uint32_t const gate = rule.exists() ? larger(m_.gate.gate, max_dropped) : max_dropped;
+    // Too many keys equal the gate: those are only counted, by `finish`.
+    bool const strict = gate == max_dropped || m_.gate.far == m_.gate.gate;
+    if (thread() == 0) {
+      m_.edge = gate;
+      m_.strict = strict;
     }
-    return finish(run, slice, edge, strict, out);
+    if (!strict) stream_from(slice, gate);
+    __syncthreads();
+    return true;
+  }
+
+  /// Then: writes the kept keys; how many they are, or `failed`: nothing is written then, the same
+  /// in all blocks.
+  __device__ std::uint32_t finish(narrow_memory& search, cluster const& blocks, int candidates,
+                                  row_state& state) noexcept {
+    competing_run const& run = state.run;
+    key_narrowing<Threads> narrowing{search, blocks, candidates};
+    row_slice const slice{state.from + run.first, run.keys, blocks};
+    bits_.set_slice(slice.max_keys());
+    std::uint32_t const gate = m_.edge;
+    bool const strict = m_.strict;
+    if (strict) {
+      stream_above(slice, list_, capacity_, m_, gate);
+      __syncthreads();
+    }
+    std::uint32_t held = m_.held;
+    if (thread() == 0) {
+      search.keys = {held > capacity_ ? does_not_fit : held, m_.equal};
+    }
+    held = smaller(held, capacity_);
+    auto const first = [&](auto&& use) {
+      each_held(held, [&](held_key& own) {
+        own.key = radix_bits(to_ordered(__uint_as_float(own.key)));
+        use(own.key);
+      });
+    };
+    auto const again = [&](auto&& use) {
+      each_held(held, [&](held_key& own) { use(own.key); });
+    };
+    std::uint32_t const low = strict && gate != ~0u ? gate + 1 : gate;
+    auto wanted = static_cast<std::uint32_t>(run.keep);
+    narrowed limit{};
+    std::uint32_t edge = 0;  // keys above it are kept
+    std::uint32_t kept = wanted;
+    if (narrowing.narrow(low, larger(low, m_.gate.high), wanted, first, again)) {
+      limit = narrowing.settle(wanted, again);
+      edge = cut(limit, held);
+    } else {
+      if (!strict || wanted == ~0u) return failed;
+      // All that is held is kept; what is missing equals the gate, or is -inf.
+      if (gate == max_dropped) {
+        kept -= wanted;
+        wanted = 0;
+      } else if (narrowing.equal_to_gate() < wanted || kept > capacity_) {
+        return failed;
+      }
+      limit = narrowing.keep_held(gate, wanted);
+      std::uint32_t const allow = allowed(limit);
+      take_equal(slice, list_, m_.of_warp, gate, allow, held);
+      held += allow;
+    }
+    put(slice.first(), limit, edge, held, state);
+    return kept;
   }
 
  private:
   static constexpr int warps = Threads / 32;
+  static constexpr int tile = slice_vectors * Threads;
   static constexpr unsigned all_lanes = 0xffffffffu;
+  static constexpr unsigned all_keys = (1u << (4 * slice_vectors)) - 1;
 
   [[nodiscard]] __device__ static int thread() noexcept { return static_cast<int>(threadIdx.x); }
   [[nodiscard]] __device__ static int lane() noexcept { return thread() % 32; }
 
-  __device__ void prepare(gate_rule const& rule, row_slice const& slice) noexcept {
+  __device__ void prepare(gate_rule const& rule, row_slice const& slice,
+                          narrow_memory& search) noexcept {
     bits_.set_slice(slice.max_keys());
     if (thread() == 0) {
       m_.gate.gate = ~0u;
@@ -97,23 +154,25 @@ class select_from_stream {
       m_.held = 0;
       m_.equal = 0;
     }
-    if (thread() < gate_groups) {
-      // Its own barrier comes before anything is added to the gate.
-      if (rule.exists()) {
-        find_gate(rule, slice.vectors(), m_.gate, [&](std::int32_t v) { return slice.at(v); });
-      }
-    }
-    narrowing_.clear();
+    // Its own barrier comes before anything is added to the gate.
+    if (thread() < gate_groups && rule.exists()) find_gate(rule, slice, m_.gate);
+    key_narrowing<Threads>::clear(search);
     bits_.clear();
     __syncthreads();
   }
 
   /// Holds every key that is not below the gate. A difference has a sign also where it is rounded.
-  __device__ void stream(row_slice const& slice, float4 (&a)[slice_vectors],
-                         std::uint32_t gate) noexcept {
+  __device__ __forceinline__ void stream_from(row_slice const& slice, std::uint32_t gate) noexcept {
     float score = from_ordered(static_cast<ordered_key>(gate ^ 0x80000000u));
     if (score == 0.0f) score = -0.0f;  // zeros of both signs: x - -0 is +0
-    each_tile(slice, a, [&](float4 const(&x)[slice_vectors], std::int32_t from) {
+    if (thread() < 32) {
+      slice.each_edge([&](float x, std::int32_t place, bool there) {
+        if (there && !(x - score < 0.0f)) hold_one(x, place);
+      });
+    }
+    std::int32_t const begin = slice.whole_begin();
+    std::int32_t const end = slice.whole_end();
+    auto const filter = [&](float4 const(&x)[slice_vectors], std::int32_t v) {
       std::uint32_t below = 0;
 #pragma unroll
       for (int q = slice_vectors - 1; q >= 0; --q) {
@@ -122,127 +181,100 @@ class select_from_stream {
         below = __funnelshift_l(__float_as_uint(x[q].y - score), below, 1);
         below = __funnelshift_l(__float_as_uint(x[q].x - score), below, 1);
       }
-      hold(x, ~below & ((1u << (4 * slice_vectors)) - 1), from);
-    });
+      std::uint32_t passes = ~below & all_keys;
+      if (v + tile > end) passes &= within(end - v - thread());
+      hold(list_, capacity_, m_.held, x, passes, 4 * (v - slice.begin() + thread()));
+    };
+#pragma unroll 1
+    for (std::int32_t v = begin; v < end; v += tile) {
+      // While it waits other warps' reads are on their way: a second tile finds no registers.
+      float4 x[slice_vectors];
+      slice.load<Threads>(x, v);
+      filter(x, v);
+    }
+  }
+
+  /// The bits of a thread's keys of which `vectors` are left from its first one on.
+  [[nodiscard]] __device__ static std::uint32_t within(std::int32_t vectors) noexcept {
+    std::uint32_t keys = 0;
+#pragma unroll
+    for (int q = 0; q < slice_vectors; ++q) {
+      if (q * Threads < vectors) keys |= 15u << (4 * q);
+    }
+    return keys;
   }
 
   /// Holds every key above the gate and counts those that equal it.
-  __device__ __noinline__ void stream_above(row_slice const& slice, float4 (&a)[slice_vectors],
-                                            std::uint32_t gate) noexcept {
+  __device__ __noinline__ static void stream_above(row_slice slice, held_key* list,
+                                                   std::uint32_t capacity, stream_memory& m,
+                                                   std::uint32_t gate) noexcept {
     std::uint32_t equal = 0;
-    each_tile(slice, a, [&](float4 const(&x)[slice_vectors], std::int32_t from) {
+    if (thread() < 32) {
+      slice.each_edge([&](float x, std::int32_t place, bool there) {
+        std::uint32_t const key = radix_bits(to_ordered(x));
+        if (there && key > gate) hold_one(list, capacity, m.held, x, place);
+        equal += there && key == gate ? 1 : 0;
+      });
+    }
+    std::int32_t const end = slice.whole_end();
+#pragma unroll 1
+    for (std::int32_t v = slice.whole_begin(); v < end; v += tile) {
+      float4 x[slice_vectors];
+      slice.load<Threads>(x, v);
       std::uint32_t above = 0;
+      std::uint32_t same = 0;
 #pragma unroll
       for (int q = 0; q < slice_vectors; ++q) {
         float const score[4] = {x[q].x, x[q].y, x[q].z, x[q].w};
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           std::uint32_t const key = radix_bits(to_ordered(score[e]));
-          above |= key > gate ? 1u << (4 * q + e) : 0;
-          equal += key == gate ? 1 : 0;
+          if (key > gate) above |= 1u << (4 * q + e);
+          if (key == gate) same |= 1u << (4 * q + e);
         }
       }
-      hold(x, above, from);
-    });
-    if (gate == max_dropped) equal = 0;  // what lies beyond the slice too looks like -inf
+      std::uint32_t const there = v + tile > end ? within(end - v - thread()) : all_keys;
+      equal += __popc(same & there);
+      hold(list, capacity, m.held, x, above & there, 4 * (v - slice.begin() + thread()));
+    }
     equal = __reduce_add_sync(all_lanes, equal);
-    if (lane() == 0 && equal > 0) atomicAdd(&m_.equal, equal);
+    // Of -inf none is kept.
+    if (lane() == 0 && equal > 0 && gate != max_dropped) atomicAdd(&m.equal, equal);
   }
 
-  /// use(vectors of this thread, its first one's place in the slice), tile by tile, the next one on
-  /// its way; `a` is the first.
-  template <class Use>
-  __device__ static void each_tile(row_slice const& slice, float4 (&a)[slice_vectors],
-                                   Use&& use) noexcept {
-    constexpr int tile = slice_vectors * Threads;
-    float4 b[slice_vectors];
-#pragma unroll 1
-    for (std::int32_t v = slice.begin(); v < slice.end(); v += 2 * tile) {
-      std::int32_t const own = v + thread();
-      bool const two = v + tile < slice.end();
-      if (two) slice.load(b, own + tile, Threads);
-      use(a, 4 * (own - slice.begin()));
-      if (two) {
-        if (v + 2 * tile < slice.end()) slice.load(a, own + 2 * tile, Threads);
-        use(b, 4 * (own + tile - slice.begin()));
-      }
-    }
+  __device__ static void hold_one(held_key* list, std::uint32_t capacity, std::uint32_t& held,
+                                  float score, std::int32_t place) noexcept {
+    std::uint32_t const at = atomicAdd(&held, 1u);
+    if (at < capacity) list[at] = {__float_as_uint(score), static_cast<std::uint32_t>(place)};
   }
-
+  __device__ void hold_one(float score, std::int32_t place) noexcept {
+    hold_one(list_, capacity_, m_.held, score, place);
+  }
   /// Those of a thread's keys that `passes` says; more than there is room for are only counted.
-  __device__ void hold(float4 const (&x)[slice_vectors], std::uint32_t passes,
-                       std::int32_t from) noexcept {
+  __device__ __forceinline__ static void hold(held_key* list, std::uint32_t capacity,
+                                              std::uint32_t& held,
+                                              float4 const (&x)[slice_vectors],
+                                              std::uint32_t passes, std::int32_t place) noexcept {
     if (!__any_sync(all_lanes, passes != 0)) return;
-    unsigned const lower = (1u << lane()) - 1;
     auto const own = static_cast<std::uint32_t>(__popc(passes));
-    std::uint32_t before = 0;
-    std::uint32_t all = 0;
-#pragma unroll
-    for (int bit = 0; bit < 5; ++bit) {
-      unsigned const has = __ballot_sync(all_lanes, (own >> bit & 1) != 0);
-      before += __popc(has & lower) << bit;
-      all += __popc(has) << bit;
-    }
+    std::uint32_t const sum = inclusive_warp_sum(own);
     std::uint32_t at = 0;
-    if (lane() == 0) at = atomicAdd(&m_.held, all);
-    at = __shfl_sync(all_lanes, at, 0) + before;
-    if (at + own > capacity_) return;
+    if (lane() == 31) at = atomicAdd(&held, sum);
+    at = __shfl_sync(all_lanes, at, 31) + sum - own;
+    if (at + own > capacity) return;
 #pragma unroll
     for (int q = 0; q < slice_vectors; ++q) {
       float const score[4] = {x[q].x, x[q].y, x[q].z, x[q].w};
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         if ((passes >> (4 * q + e) & 1) != 0) {
-          keys_[at] = __float_as_uint(score[e]);
-          places_[at] = static_cast<std::uint32_t>(from + 4 * q * Threads + e);
+          *reinterpret_cast<uint2*>(list + at) =
+              uint2{__float_as_uint(score[e]),
+                    static_cast<std::uint32_t>(place + 4 * q * Threads + e)};
           ++at;
         }
       }
     }
-  }
-
-  __device__ std::uint32_t finish(competing_run const& run, row_slice const& slice,
-                                  std::uint32_t gate, bool strict, row_output& out) noexcept {
-    __syncthreads();
-    std::uint32_t held = m_.held;
-    if (thread() == 0) {
-      search_.keys = {held > capacity_ ? does_not_fit : held, m_.equal};
-    }
-    held = smaller(held, capacity_);
-    // Scores become keys when they are counted first.
-    auto const first = [&](auto&& use) {
-      for (auto i = static_cast<std::uint32_t>(thread()); i < held; i += Threads) {
-        std::uint32_t const key = radix_bits(to_ordered(__uint_as_float(keys_[i])));
-        keys_[i] = key;
-        use(key);
-      }
-    };
-    auto const again = [&](auto&& use) {
-      for (auto i = static_cast<std::uint32_t>(thread()); i < held; i += Threads) use(keys_[i]);
-    };
-    std::uint32_t const low = strict && gate != ~0u ? gate + 1 : gate;
-    auto wanted = static_cast<std::uint32_t>(run.keep);
-    narrowed limit{};
-    std::uint32_t edge = 0;  // keys above it are kept
-    std::uint32_t kept = wanted;
-    if (narrowing_.narrow(low, larger(low, m_.gate.high), wanted, first, again)) {
-      limit = narrowing_.settle(wanted, again);
-      edge = cut(limit, held);
-    } else {
-      if (!strict || wanted == ~0u) return failed;
-      // All that is held is kept; what is missing equals the gate, or is -inf.
-      std::uint32_t const equal = narrowing_.equal_to_gate();
-      if (gate == max_dropped) {
-        kept -= wanted;
-        wanted = 0;
-      } else if (equal < wanted || run.keep > static_cast<std::int64_t>(capacity_)) {
-        return failed;
-      }
-      limit = narrowing_.keep_held(gate, wanted);
-      held = take_equal(slice, gate, allowed(limit), held);
-    }
-    put(run, slice, limit, edge, held, out);
-    return kept;
   }
 
   /// How many of this block's keys that equal the threshold are kept.
@@ -256,12 +288,12 @@ class select_from_stream {
     std::uint32_t const allow = allowed(limit);
     if (allow == 0) return limit.key;
     if (allow < limit.own) {
-      each_held(held, [&](std::uint32_t i) {
-        if (keys_[i] == limit.key) bits_.set(places_[i]);
+      each_held(held, [&](held_key& own) {
+        if (own.key == limit.key) bits_.set(own.place);
       });
       bits_.count();
-      each_held(held, [&](std::uint32_t i) {
-        if (keys_[i] == limit.key && bits_.rank(places_[i]) >= allow) keys_[i] = 0;
+      each_held(held, [&](held_key& own) {
+        if (own.key == limit.key && bits_.rank(own.place) >= allow) own.key = 0;
       });
       __syncthreads();
       bits_.clear();
@@ -270,37 +302,35 @@ class select_from_stream {
     return limit.key - 1;
   }
 
-  /// Also holds the first `wanted` keys of the slice that equal the gate; how many are held then.
-  [[nodiscard]] __device__ __noinline__ std::uint32_t take_equal(row_slice const& slice,
-                                                                 std::uint32_t gate,
-                                                                 std::uint32_t wanted,
-                                                                 std::uint32_t held) noexcept {
+  /// Also holds the first `wanted` keys of the slice that equal the gate, after `held` others.
+  __device__ __noinline__ static void take_equal(row_slice slice, held_key* list,
+                                                 std::uint32_t* of_warps, std::uint32_t gate,
+                                                 std::uint32_t wanted,
+                                                 std::uint32_t held) noexcept {
+    std::int32_t const end = 4 * (slice.end() - slice.begin());
     std::uint32_t taken = 0;
 #pragma unroll 1
-    for (std::int32_t v = slice.begin(); v < slice.end() && taken < wanted; v += Threads) {
-      std::int32_t const own = v + thread();
-      float4 x[1] = {};
-      bool const there = own < slice.end();
-      if (there) x[0] = slice.at(own);
-      float const score[4] = {x[0].x, x[0].y, x[0].z, x[0].w};
+    for (std::int32_t first = 0; first < end && taken < wanted; first += 4 * Threads) {
+      std::int32_t const place = first + 4 * thread();
       std::uint32_t same = 0;
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
-        same |= there && radix_bits(to_ordered(score[e])) == gate ? 1u << e : 0;
+        bool there = false;
+        float const score = slice.at(place + e, there);
+        if (there && radix_bits(to_ordered(score)) == gate) same |= 1u << e;
       }
       auto const count = static_cast<std::uint32_t>(__popc(same));
       std::uint32_t const sum = inclusive_warp_sum(count);
-      if (lane() == 31) m_.of_warp[thread() / 32] = sum;
+      if (lane() == 31) of_warps[thread() / 32] = sum;
       __syncthreads();
-      std::uint32_t const of_warp = lane() < warps ? m_.of_warp[lane() % warps] : 0;
-      std::uint32_t rank =
-          taken + sum - count + __reduce_add_sync(all_lanes, lane() < thread() / 32 ? of_warp : 0);
+      std::uint32_t const of_warp = lane() < warps ? of_warps[lane() % warps] : 0;
+      std::uint32_t rank = taken + sum - count +
+                           __reduce_add_sync(all_lanes, lane() < thread() / 32 ? of_warp : 0);
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         if ((same >> e & 1) != 0) {
           if (rank < wanted) {
-            keys_[held + rank] = gate;
-            places_[held + rank] = static_cast<std::uint32_t>(4 * (own - slice.begin()) + e);
+            list[held + rank] = {gate, static_cast<std::uint32_t>(place + e)};
           }
           ++rank;
         }
@@ -308,44 +338,51 @@ class select_from_stream {
       taken += __reduce_add_sync(all_lanes, of_warp);
       __syncthreads();
     }
-    return held + wanted;
+    __syncthreads();
   }
 
+  /// use(key) for those that this thread has of what is held.
   template <class Use>
-  __device__ static void each_held(std::uint32_t held, Use&& use) noexcept {
-    for (auto i = static_cast<std::uint32_t>(thread()); i < held; i += Threads) use(i);
+  __device__ void each_held(std::uint32_t held, Use&& use) noexcept {
+#pragma unroll 1
+    for (auto i = static_cast<std::uint32_t>(thread()); i < held; i += Threads) use(list_[i]);
   }
 
-  /// Writes the keys above `edge`, ascending.
-  __device__ void put(competing_run const& run, row_slice const& slice, narrowed const& limit,
-                      std::uint32_t edge, std::uint32_t held, row_output& out) noexcept {
-    each_held(held, [&](std::uint32_t i) {
-      if (keys_[i] > edge) bits_.set(places_[i]);
+  /// Writes the keys above `edge`, ascending; the slice begins at index `first` of the row.
+  __device__ void put(std::int32_t first, narrowed const& limit, std::uint32_t edge,
+                      std::uint32_t held, row_state& state) noexcept {
+    each_held(held, [&](held_key& own) {
+      if (own.key > edge) bits_.set(own.place);
     });
     bits_.count();
-    std::uint32_t const before =
-        static_cast<std::uint32_t>(run.in_front) + limit.above + smaller(limit.before, limit.ties);
-    std::int32_t const first = run.first + slice.first();
-    each_held(held, [&](std::uint32_t i) {
-      std::uint32_t const key = keys_[i];
-      if (key > edge) {
-        std::uint32_t const place = places_[i];
-        std::int32_t const local = first + static_cast<std::int32_t>(place);
-        out.put(before + bits_.rank(place), local, key);
-        out.note(local, key);
-      }
-    });
+    std::uint32_t const before = static_cast<std::uint32_t>(state.run.in_front) + limit.above +
+                                 smaller(limit.before, limit.ties);
+    first += state.run.first;
+    if (state.only_positions) {
+      std::int32_t* const out = state.positions + before;
+      each_held(held, [&](held_key& own) {
+        if (own.key > edge) {
+          out[bits_.rank(own.place)] = first + static_cast<std::int32_t>(own.place);
+        }
+      });
+      return;
+    }
+    std::uint64_t last = ~std::uint64_t{0};
+#pragma unroll 1
+    for (auto i = static_cast<std::uint32_t>(thread()); i < held; i += Threads) {
+      held_key const own = list_[i];
+      if (own.key <= edge) continue;
+      std::int32_t const local = first + static_cast<std::int32_t>(own.place);
+      state.put(before + bits_.rank(own.place), local, own.key);
+      last = smaller(last, row_state::place_in_order(local, own.key));
+    }
+    if (state.wants_last) state.note_last(last);
   }
 
   stream_memory& m_;
-  narrow_memory& search_;
-  std::uint32_t* const keys_;    ///< of what is held; scores until they are counted
-  std::uint32_t* const places_;  ///< in the slice
+  held_key* const list_;
   position_bits<Threads> bits_;
-  std::int64_t const max_slice_;
   std::uint32_t const capacity_;
-  cluster const blocks_;
-  key_narrowing<Threads> narrowing_;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

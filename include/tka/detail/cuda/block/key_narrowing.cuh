@@ -71,16 +71,16 @@ class key_narrowing {
   __device__ key_narrowing(narrow_memory& memory, cluster const& blocks, int candidates) noexcept
       : m_(memory), blocks_(blocks), candidates_(candidates) {}
 
-  /// Before the first call, and once a row; a barrier must follow.
-  __device__ void clear() noexcept {
-    for (int i = thread(); i < narrow_words; i += Threads) {
-      m_.histogram[0][i] = 0;
-      m_.histogram[1][i] = 0;
-      m_.total[i] = 0;
+  /// Once a row; a barrier must follow.
+  __device__ static void clear(narrow_memory& m) noexcept {
+    if (thread() < narrow_words) {
+      m.histogram[0][thread()] = 0;
+      m.histogram[1][thread()] = 0;
+      m.total[thread()] = 0;
     }
     if (thread() == 0) {
-      m_.above = 0;
-      m_.count = 0;
+      m.above = 0;
+      m.count = 0;
     }
   }
 
@@ -204,6 +204,7 @@ class key_narrowing {
 
  private:
   static constexpr int warps = Threads / 32;
+  static_assert(Threads >= narrow_words);
 
   [[nodiscard]] __device__ static int thread() noexcept { return static_cast<int>(threadIdx.x); }
   [[nodiscard]] __device__ static int lane() noexcept { return thread() % 32; }
@@ -218,6 +219,7 @@ class key_narrowing {
     blocks_.wait();
     int const warp = thread() / 32;
     constexpr int parts = narrow_words / 128;  // that a warp reads at once
+#pragma unroll 1
     for (int i = warp; i < blocks_.size * parts; i += warps) {
       int const word = i % parts * 128 + 4 * lane();
       uint4 const n =
@@ -274,6 +276,7 @@ class key_narrowing {
   /// Tells all blocks what this one has above the bin and in it.
   __device__ void exchange(bool candidates) noexcept {
     std::uint32_t const count = m_.count;
+#pragma unroll 1
     for (int i = thread() / 32; i < blocks_.size; i += warps) {
       narrow_memory& to = *blocks_.of(&m_, i);
       if (lane() == 0) {
@@ -281,7 +284,8 @@ class key_narrowing {
         to.from_count[blocks_.rank] = count;
       }
       if (candidates) {
-        for (auto j = static_cast<std::uint32_t>(lane()); j < count; j += 32) {
+  #pragma unroll 1
+      for (auto j = static_cast<std::uint32_t>(lane()); j < count; j += 32) {
           to.from_candidate[blocks_.rank][j] = m_.candidate[j];
         }
       }
@@ -290,9 +294,11 @@ class key_narrowing {
   }
   __device__ void join_candidates() noexcept {
     std::uint32_t const count = lane() < blocks_.size ? m_.from_count[lane()] : 0;
+#pragma unroll 1
     for (int i = thread() / 32; i < blocks_.size; i += warps) {
       std::uint32_t const before = __reduce_add_sync(0xffffffffu, lane() < i ? count : 0);
       std::uint32_t const own = m_.from_count[i];
+#pragma unroll 1
       for (auto j = static_cast<std::uint32_t>(lane()); j < own; j += 32) {
         m_.all[before + j] = m_.from_candidate[i][j];
       }
@@ -303,10 +309,12 @@ class key_narrowing {
   /// Which of `count` keys is the wanted-th largest: a warp a key.
   __device__ void rank(std::uint32_t const* keys, std::uint32_t count,
                        std::uint32_t wanted) noexcept {
+#pragma unroll 1
     for (auto i = static_cast<std::uint32_t>(thread() / 32); i < count; i += warps) {
       std::uint32_t const own = keys[i];
       std::uint32_t above = 0;
       std::uint32_t equal = 0;
+#pragma unroll 1
       for (auto j = static_cast<std::uint32_t>(lane()); j < count; j += 32) {
         std::uint32_t const other = keys[j];
         above += other > own ? 1 : 0;
@@ -332,6 +340,7 @@ class key_narrowing {
       equal = count;
       if (ranked) {
         equal = 0;
+#pragma unroll 1
         for (std::uint32_t j = 0; j < count; ++j) {
           std::uint32_t const key = m_.from_candidate[lane()][j];
           above += key > n.key ? 1 : 0;

@@ -32,6 +32,7 @@ class position_bits {
 
   /// A barrier must follow.
   __device__ void clear() noexcept {
+#pragma unroll 1
     for (int i = thread(); i < (Threads << shift_) / 4; i += Threads) {
       reinterpret_cast<uint4*>(words_)[i] = uint4{};
     }
@@ -42,6 +43,7 @@ class position_bits {
   __device__ void count() noexcept {
     __syncthreads();
     std::uint32_t own = 0;
+#pragma unroll 1
     for (int i = 0; i < 1 << shift_; ++i) own += __popc(words_[(thread() << shift_) + i]);
     std::uint32_t const all = inclusive_warp_sum(own);
     if (thread() % 32 == 31) of_warp_[thread() / 32] = all;
@@ -57,6 +59,7 @@ class position_bits {
     std::uint32_t const word = i / 32;
     std::uint32_t const run = word >> shift_;
     std::uint32_t n = before_[run] + __popc(words_[word] & ((1u << (i % 32)) - 1));
+#pragma unroll 1
     for (std::uint32_t w = run << shift_; w < word; ++w) n += __popc(words_[w]);
     return n;
   }

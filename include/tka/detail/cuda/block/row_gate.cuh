@@ -7,6 +7,8 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cuda/block/row_slice.cuh>
+#include <tka/detail/cuda/tuning/select_rows.cuh>
 #include <tka/detail/cuda/work/math.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
@@ -22,6 +24,7 @@ inline constexpr std::uint32_t max_dropped = radix_bits(key_of_minus_infinity);
 inline constexpr int gate_groups = 128;
 /// Samples are taken in vectors of four keys: as many as groups, at most this many times.
 inline constexpr int max_sample_vectors = 8;
+static_assert(4 * gate_groups * max_sample_vectors < register_keys, "a row has as many vectors");
 
 /// Which of the groups' maxima, in order, is the gate. The rule is that of pooled samples: of m
 /// samples of n keys the r-th largest, r = mu + 5 sqrt(mu) + 3 with mu = k m / n, has at least k
@@ -36,17 +39,17 @@ struct gate_rule {
   [[nodiscard]] __device__ static gate_rule of(std::int32_t keys, std::int32_t kept,
                                                std::int64_t capacity) noexcept {
     gate_rule r{};
-    float const share = static_cast<float>(kept) / static_cast<float>(keys);
+    float const share = __fdividef(static_cast<float>(kept), static_cast<float>(keys));
     r.vectors = 1;
     while (r.vectors < max_sample_vectors && 8.0f * gate_groups * r.vectors * share <= 32.0f) {
       r.vectors *= 2;
     }
     float const mean = 4.0f * gate_groups * r.vectors * share;
-    r.rank = static_cast<int>(mean + 5.0f * sqrtf(mean) + 4.0f);
-    float const fits = 0.75f * static_cast<float>(capacity) / static_cast<float>(keys);
+    r.rank = static_cast<int>(mean + 5.0f * mean * rsqrtf(mean) + 4.0f);
+    float const fits = __fdividef(0.75f * static_cast<float>(capacity), static_cast<float>(keys));
     r.max_rank = 2 * gate_groups;
     if (fits < 1.0f) {
-      float const below = exp2f(4.0f * r.vectors * log2f(1.0f - fits));
+      float const below = __powf(1.0f - fits, 4.0f * r.vectors);
       r.max_rank = larger(r.rank + 1, static_cast<int>(gate_groups * (1.0f - below)));
     }
     return r;
@@ -61,31 +64,32 @@ struct alignas(16) gate_memory {
   std::uint32_t high;  ///< the largest; before: 0
 };
 
-/// The first `gate_groups` threads; `vector(i)` is vector i of `vectors` in the row. Each keeps one
-/// key of each vector of itself and its three neighbours, so that a group's keys lie far apart.
-template <class Vector>
-__device__ void find_gate(gate_rule const& rule, std::int32_t vectors, gate_memory& m,
-                          Vector&& vector) noexcept {
+/// The first `gate_groups` threads, each a group: it takes one key of each vector of itself and its
+/// three neighbours, so that a group's keys lie far apart.
+__device__ inline void find_gate(gate_rule const& rule, row_slice const& slice,
+                                 gate_memory& m) noexcept {
   auto const thread = static_cast<std::uint32_t>(threadIdx.x);
   auto const samples = static_cast<std::uint32_t>(gate_groups * rule.vectors);
-  std::uint32_t const step = larger(1u, static_cast<std::uint32_t>(vectors) / samples);
-  float4 sample[max_sample_vectors];
-#pragma unroll
-  for (int q = 0; q < max_sample_vectors; ++q) {
-    if (q < rule.vectors) {
-      // Somewhere in its part of the row: what repeats along it is not met in step.
-      std::uint32_t const i = (q * 4u + thread % 4) * 32 + thread / 4;
-      std::uint32_t const at = i * step + __umulhi(i * 2654435761u, step);
-      sample[q] = vector(smaller(static_cast<std::int32_t>(at), vectors - 1));
-    }
-  }
+  std::int32_t const vectors = slice.row_end() - slice.row_begin();
+  std::uint32_t const step = static_cast<std::uint32_t>(vectors) / samples;
   std::uint32_t x = 0;
   std::uint32_t y = 0;
   std::uint32_t z = 0;
   std::uint32_t w = 0;
+  constexpr int at_once = 4;
+#pragma unroll 1
+  for (int from = 0; from < rule.vectors; from += at_once) {
+    float4 sample[at_once];
 #pragma unroll
-  for (int q = 0; q < max_sample_vectors; ++q) {
-    if (q < rule.vectors) {
+    for (int q = 0; q < at_once; ++q) {
+      // Somewhere in its part of the row: what repeats along it is not met in step.
+      int const own = smaller(from + q, rule.vectors - 1);
+      std::uint32_t const i = (own * 4u + thread % 4) * 32 + thread / 4;
+      std::uint32_t const at = i * step + __umulhi(i * 2654435761u, step);
+      sample[q] = slice.whole(slice.row_begin() + static_cast<std::int32_t>(at));
+    }
+#pragma unroll
+    for (int q = 0; q < at_once; ++q) {
       x = larger(x, radix_bits(to_ordered(sample[q].x)));
       y = larger(y, radix_bits(to_ordered(sample[q].y)));
       z = larger(z, radix_bits(to_ordered(sample[q].z)));

@@ -26,9 +26,8 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 template <class Problem, int Threads>
 __global__ void __launch_bounds__(Threads, 1024 / Threads)
     select_rows_kernel(__grid_constant__ select_rows_arguments<Problem> const w) {
-  extern __shared__ __align__(128) char shared[];
   follow_earlier_kernels();
-  select_rows_agent<Problem, Threads>{w, shared}.run();
+  select_rows_agent<Problem, Threads>{w}.run();
 }
 
 /// Rows that `select_rows` knows: their scores stand in memory, and the k largest are wanted.
@@ -57,11 +56,12 @@ struct select_rows {
   }
   static void run(plan const& p, plan_numbers const& n, arguments<Problem> const& a,
                   workspace const&, launcher& launch) noexcept {
-    select_rows_arguments<Problem> w{.p = p,
-                                     .a = a,
+    select_rows_arguments<Problem> w{.n = row_numbers<Problem>::of(p, a),
                                      .tuning = n.select_rows,
-                                     .max_slice = slice_of(p, n),
-                                     .rows = static_cast<std::uint32_t>(rows(p))};
+                                     .max_slice = static_cast<std::int32_t>(slice_of(p, n)),
+                                     .rows = static_cast<std::uint32_t>(rows(p)),
+                                     .p = p,
+                                     .a = a};
     each_kernel(p, n, [&](kernel_launch const& k) { launch(k, w); });
   }
 

@@ -26,32 +26,89 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
+/// What every row of a call needs, side by side: a kernel's parameters are fetched by lines.
+template <class Problem>
+struct row_numbers {
+  tensor_view<float const> scores{};
+  tensor_view<std::int32_t> positions{};
+  typename Problem::kv_source::tensors kv{};
+  typename Problem::query_source::tensors query{};
+  std::int32_t const* k_per_sequence = nullptr;
+  std::uint32_t heads = 1;   ///< of the scope
+  std::uint32_t tokens = 1;  ///< of a sequence, at most
+  std::int32_t kv_len = 0;
+  std::int32_t k = 0;
+  std::int32_t window = 0;
+  std::int32_t capacity = 0;
+  /// No key is forced, none lies on another shard, there is no threshold of the caller's, and the
+  /// budget is a number.
+  bool usual = false;
+  bool only_positions = false;  ///< are asked for, beside counts, and a position is a local index
+  std::uint32_t* error = nullptr;
+
+  [[nodiscard]] static row_numbers of(plan const& p, arguments<Problem> const& a) noexcept {
+    options const& o = p.options;
+    bool const whole = o.shard.count == 1;
+    return {.scores = a.index.scores,
+            .positions = a.positions,
+            .kv = a.kv,
+            .query = a.query,
+            .k_per_sequence = a.k_per_sequence,
+            .heads = static_cast<std::uint32_t>(p.scope_heads),
+            .tokens = static_cast<std::uint32_t>(p.shape.q_len),
+            .kv_len = p.shape.kv_len,
+            .k = o.budget.k,
+            .window = o.window,
+            .capacity = p.capacity,
+            .usual = (o.sinks | o.recent | o.budget.denominator) == 0 && whole &&
+                     !a.given_threshold_score,
+            .only_positions =
+                a.positions && !a.scores && !a.threshold_score && !a.threshold_position && whole,
+            .error = a.error};
+  }
+};
+
 /// Whose row it is.
 struct row_place {
-  sequence of;
   location at;  ///< of its query token
+  std::int32_t b;
   std::int32_t token;
   std::int32_t head;  ///< over all heads of the scope
+  std::int32_t queries;
+  std::int32_t length;  ///< keys of the sequence
   bool exists;
 
   /// Row `number` of the plan's bounds. One block reports what breaks a rule.
   template <class Problem>
-  [[nodiscard]] __device__ static row_place find(plan const& p, arguments<Problem> const& a,
+  [[nodiscard]] __device__ static row_place find(row_numbers<Problem> const& n,
                                                  std::uint32_t number, bool reports) noexcept {
-    auto const heads = static_cast<std::uint32_t>(p.scope_heads);
-    auto const tokens = static_cast<std::uint32_t>(p.shape.q_len);
-    std::uint32_t const row = number / heads;
     row_place r{};
-    r.head = static_cast<std::int32_t>(number - row * heads);
-    auto const b = static_cast<std::int32_t>(row / tokens);
-    r.token = static_cast<std::int32_t>(row - b * tokens);
-    bool const first = reports && threadIdx.x == 0 && r.token == 0 && r.head == 0;
-    r.of = sequence_of<Problem>(p, a, b, [&](data_error bit) {
-      if (first) report(a.error, bit);
-    });
-    r.exists = r.token < r.of.queries;
-    if (r.exists) r.at = Problem::query_source::locate(a.query, b, r.token);
+    r.b = static_cast<std::int32_t>(number);
+    if (n.heads * n.tokens != 1) {
+      std::uint32_t const row = number / n.heads;
+      r.head = static_cast<std::int32_t>(number - row * n.heads);
+      r.b = static_cast<std::int32_t>(row / n.tokens);
+      r.token = static_cast<std::int32_t>(row - r.b * n.tokens);
+    }
+    std::int64_t const queries =
+        Problem::query_source::length(n.query, r.b, static_cast<std::int32_t>(n.tokens));
+    std::int64_t const length = Problem::kv_source::length(n.kv, r.b, n.kv_len);
+    if ((queries < 0 || length < 0) && reports && threadIdx.x == 0) {
+      if (queries < 0) report(n.error, data_error::query_range_invalid);
+      if (length < 0) report(n.error, data_error::length_out_of_bounds);
+    }
+    r.queries = static_cast<std::int32_t>(larger<std::int64_t>(queries, 0));
+    r.length = static_cast<std::int32_t>(larger<std::int64_t>(length, 0));
+    r.exists = r.token < r.queries;
+    if (r.exists) r.at = Problem::query_source::locate(n.query, r.b, r.token);
     return r;
+  }
+  /// As the rules know it.
+  template <class Problem>
+  [[nodiscard]] __device__ sequence of(plan const& p, arguments<Problem> const& a) const noexcept {
+    return sequence_of<Problem>(p, a, b, [&](data_error bit) {
+      if (bit == data_error::budget_out_of_range && threadIdx.x == 0) report(a.error, bit);
+    });
   }
 };
 
@@ -65,34 +122,33 @@ struct competing_run {
   bool exists;            ///< false: they do not lie so
 };
 
-/// The usual rows: no key is forced, none lies on another shard, and what is seen has no gap.
+/// The budget of a sequence that has its own.
 template <class Problem>
-[[nodiscard]] __device__ bool is_usual(plan const& p, arguments<Problem> const& a) noexcept {
-  options const& o = p.options;
-  return (o.sinks | o.recent | o.budget.denominator) == 0 && o.shard.count == 1 &&
-         !a.given_threshold_score;
+[[nodiscard]] __device__ __noinline__ std::int32_t own_budget(plan const& p,
+                                                              arguments<Problem> const& a,
+                                                              row_place row) noexcept {
+  return row.of(p, a).k;
 }
-/// Of a usual row.
+
+/// Of a usual row; see `row_numbers`.
 template <class Problem>
 [[nodiscard]] __device__ competing_run usual_run(plan const& p, arguments<Problem> const& a,
+                                                 row_numbers<Problem> const& n,
                                                  row_place const& row) noexcept {
-  auto const length = static_cast<std::int32_t>(row.of.length);
   std::int64_t const position =
-      Problem::query_source::position(a.query, row.of.b, row.token, row.of.queries, row.of.length);
-  std::int32_t end = length;
-  if constexpr (std::is_same_v<typename Problem::visibility, visibility::all>) {
-    if (position < 0) end = 0;
-  } else {
-    end = static_cast<std::int32_t>(
-        larger<std::int64_t>(0, smaller<std::int64_t>(position + 1, row.of.length)));
+      Problem::query_source::position(n.query, row.b, row.token, row.queries, row.length);
+  std::int32_t end = row.length;
+  if (position + 1 < end && !std::is_same_v<typename Problem::visibility, visibility::all>) {
+    end = static_cast<std::int32_t>(position + 1);
   }
+  if (position < 0) end = 0;
   std::int32_t first = 0;
   if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
-    first = static_cast<std::int32_t>(
-        larger<std::int64_t>(0, smaller<std::int64_t>(position + 1 - p.options.window, end)));
+    std::int64_t const begin = position + 1 - n.window;
+    first = begin <= 0 ? 0 : begin < end ? static_cast<std::int32_t>(begin) : end;
   }
-  std::int32_t const k = row.of.k >= 0 ? row.of.k : p.options.budget.k;
-  return {first, end - first, smaller(k, p.capacity), 0, 0, true};
+  std::int32_t const k = n.k_per_sequence != nullptr ? own_budget<Problem>(p, a, row) : n.k;
+  return {first, end - first, smaller(k, n.capacity), 0, 0, true};
 }
 
 /// The rules of any row.
@@ -100,7 +156,8 @@ template <class Problem>
 [[nodiscard]] __device__ __noinline__ selection_rules rules_of_row(plan const& p,
                                                                    arguments<Problem> const& a,
                                                                    row_place const& row) noexcept {
-  return rules_for<Problem>(p, a, {range_of<Problem>(p, a, row.of, row.token)}, row.at, row.head);
+  return rules_for<Problem>(p, a, {range_of<Problem>(p, a, row.of<Problem>(p, a), row.token)}, row.at,
+                            row.head);
 }
 
 /// Whether a page of [first, first + keys) is not there, which is reported. All threads of a block.
@@ -115,7 +172,7 @@ template <class Problem>
       std::int32_t const last = (first + keys - 1) / page;
       for (std::int32_t i = first / page + static_cast<std::int32_t>(threadIdx.x); i <= last;
            i += static_cast<std::int32_t>(blockDim.x)) {
-        missing |= Problem::kv_source::locate(a.kv, row.of.b, i * page, page).outer < 0;
+        missing |= Problem::kv_source::locate(a.kv, row.b, i * page, page).outer < 0;
       }
     }
     if (missing) report(a.error, data_error::page_out_of_range);
@@ -125,45 +182,67 @@ template <class Problem>
   }
 }
 
-/// Where the kept keys of a row go, and the last of them in the order of keys.
-struct row_output {
-  std::int32_t* positions;
+/// What is known of the row under way, in shared memory: registers are few while keys pass. Thread
+/// 0 writes it when a row begins.
+struct row_state {
+  row_place row;
+  competing_run run;
+  float const* from;        ///< the row's scores, from local index 0 on
+  std::int32_t* positions;  ///< where kept keys go, or null
   float* scores;
-  shard of;
+  tka::shard shard;
   bool wants_last;
+  bool only_positions;  ///< see `row_numbers`
+  /// Of the kept keys that are not forced the last in the order of keys: see `place_in_order`.
   std::uint64_t last;
 
   template <class Problem>
-  [[nodiscard]] __device__ static row_output of_row(plan const& p, arguments<Problem> const& a,
-                                                    row_place const& row) noexcept {
-    return {a.positions ? a.positions.at(row.at.outer, row.head, row.at.token) : nullptr,
-            a.scores ? a.scores.at(row.at.outer, row.head, row.at.token) : nullptr, p.options.shard,
-            a.threshold_score || a.threshold_position, ~std::uint64_t{0}};
+  __device__ void begin(plan const& p, arguments<Problem> const& a, row_numbers<Problem> const& n,
+                        row_place const& of, float const* from_) noexcept {
+    row = of;
+    from = from_;
+    location const at = of.at;
+    positions = n.positions ? n.positions.at(at.outer, of.head, at.token) : nullptr;
+    only_positions = n.only_positions;
+    wants_last = false;
+    last = ~std::uint64_t{0};
+    if (only_positions) return;
+    scores = a.scores ? a.scores.at(at.outer, of.head, at.token) : nullptr;
+    shard = p.options.shard;
+    wants_last = a.threshold_score || a.threshold_position;
   }
   /// Entry `i` is the key at a local index. `key` in radix order.
   __device__ void put(std::uint32_t i, std::int32_t local, std::uint32_t key) const noexcept {
-    if (positions != nullptr) positions[i] = static_cast<std::int32_t>(global_position(of, local));
+    if (positions != nullptr) {
+      positions[i] = static_cast<std::int32_t>(global_position(shard, local));
+    }
     if (scores != nullptr) scores[i] = from_ordered(static_cast<ordered_key>(key ^ 0x80000000u));
   }
   /// Smaller means later in the order: a smaller key, or an equal one at a larger position.
-  __device__ void note(std::int32_t local, std::uint32_t key) noexcept {
-    if (wants_last) {
-      last = smaller(last,
-                     std::uint64_t{key} << 32 | (0x7fffffffu - static_cast<std::uint32_t>(local)));
+  [[nodiscard]] __device__ static std::uint64_t place_in_order(std::int32_t local,
+                                                               std::uint32_t key) noexcept {
+    return std::uint64_t{key} << 32 | (0x7fffffffu - static_cast<std::uint32_t>(local));
+  }
+  /// Of a thread's kept keys; ~0: there are none.
+  __device__ void note_last(std::uint64_t own) noexcept {
+    if (own != ~std::uint64_t{0}) {
+      atomicMin(reinterpret_cast<unsigned long long*>(&last), static_cast<unsigned long long>(own));
     }
   }
 };
 
-/// What follows the last of `count` entries, and the numbers of the row. One block.
+/// What follows the last of `count` entries, and their number. One block.
 template <class Problem>
-__device__ void write_row_end(plan const& p, arguments<Problem> const& a, row_place const& row,
-                              row_output const& out, std::int32_t count) noexcept {
-  for (std::int32_t i = count + static_cast<std::int32_t>(threadIdx.x); i < p.capacity;
+__device__ void write_row_end(arguments<Problem> const& a, row_numbers<Problem> const& n,
+                              row_state const& r, std::int32_t count) noexcept {
+  for (std::int32_t i = count + static_cast<std::int32_t>(threadIdx.x); i < n.capacity;
        i += static_cast<std::int32_t>(blockDim.x)) {
-    if (out.positions != nullptr) out.positions[i] = -1;
-    if (out.scores != nullptr) out.scores[i] = minus_infinity();
+    if (r.positions != nullptr) r.positions[i] = -1;
+    if (!r.only_positions && r.scores != nullptr) r.scores[i] = minus_infinity();
   }
-  if (threadIdx.x == 0 && a.count) *a.count.at(row.at.outer, row.head, row.at.token) = count;
+  if (threadIdx.x == 0 && a.count) {
+    *a.count.at(r.row.at.outer, r.row.head, r.row.at.token) = count;
+  }
 }
 /// One thread.
 template <class Problem>
