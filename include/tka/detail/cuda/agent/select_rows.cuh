@@ -170,8 +170,8 @@ class select_rows_agent {
     std::int32_t n = 0;
     for (std::int32_t i = 0; i < keys; i += Threads) {
       std::int32_t const own = i + thread();
-      n += __syncthreads_count(
-          own < keys && to_ordered(scores[own]) > key_of_minus_infinity ? 1 : 0);
+      n += __syncthreads_count(own < keys && to_ordered(scores[own]) > key_of_minus_infinity ? 1
+                                                                                             : 0);
     }
     return n;
   }
