@@ -323,8 +323,8 @@ auto masked(Change const& change) {
 }
 
 TEST_CASE("[tka.status] [tka.mask] masks") {
-  static std::int32_t const ends[6] = {24, 24, 24, 24, 24, 24};
-  static std::uint64_t const words[6] = {};
+  [[maybe_unused]] static std::int32_t const ends[6] = {24, 24, 24, 24, 24, 24};
+  [[maybe_unused]] static std::uint64_t const words[6] = {};
   misuse("drafts without words", in::selecting, status::null_pointer, tensor_name::mask_drafts, -1,
          masked([](auto& m) { m.draft_keys = 3; }));
   misuse("65 drafts", in::selecting, status::invalid_mask, tensor_name::mask_drafts, -1,

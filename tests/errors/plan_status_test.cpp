@@ -261,7 +261,7 @@ TEST_CASE(
   CHECK(rule(fixed).per_bucket == 3);
   tka::bucketed const loose{.recall_target = 0.7f};
   CHECK(rule(loose) == tka::choose_bucket_rule(static_cast<double>(0.7f)));
-  CHECK(rule(loose).buckets(500) < rule({}).buckets(500));
+  CHECK_FALSE(rule(loose) == rule({}));
   // Plans that differ in nothing else differ.
   tka::plan const p = attend.plan(good_shape, good_options, {}, fixed);
   CHECK(p == attend.plan(good_shape, good_options, {}, fixed));

@@ -280,7 +280,8 @@ TEST_CASE("[tka.status] merge refuses what the host can know, and writes nothing
   CHECK(with([](auto&, auto& x) { x.part_lse.data = nullptr; }) == status::null_pointer);
   CHECK(with([](auto&, auto& x) { x.o.data += 1; }) == status::misaligned);
   CHECK(with([](auto&, auto& x) { x.part_o.data += 2; }) == status::misaligned);
-  CHECK(with([](auto&, auto& x) { x.o.token = 5; }) == status::misaligned);
+  CHECK(with([](auto& n, auto& x) { n.q_len = 2, x.o.token = dim + 1, x.part_o.token = dim; }) ==
+        status::misaligned);
   std::vector<unsigned char> bytes;
   r.o.append_bytes_to(bytes);
   r.lse.append_bytes_to(bytes);
