@@ -120,8 +120,7 @@ class select_from_registers {
     return r;
   }
 
-  [[nodiscard]] __device__ std::uint32_t write(narrowed const& limit,
-                                               row_state& state) noexcept {
+  [[nodiscard]] __device__ std::uint32_t write(narrowed const& limit, row_state& state) noexcept {
     std::uint64_t last = ~std::uint64_t{0};
     bool const all_equal = limit.ties > 0 && limit.ties == limit.equal;
     bool const cuts = limit.ties < limit.equal && limit.ties > 0;

@@ -60,12 +60,14 @@ class select_from_stream {
 
   /// First: holds what may be kept of this block's slice of `run`, at most `max_slice` long; false
   /// where it can't, the same in all blocks. All threads of the cluster.
-  [[nodiscard]] __device__ __forceinline__ bool stream(competing_run const& run, float const* scores,
-                                       std::int32_t max_slice, cluster const& blocks,
-                                       narrow_memory& search) noexcept {
+  [[nodiscard]] __device__ __forceinline__ bool stream(competing_run const& run,
+                                                       float const* scores, std::int32_t max_slice,
+                                                       cluster const& blocks,
+                                                       narrow_memory& search) noexcept {
     row_slice const slice{scores + run.first, run.keys, blocks};
     if (slice.max_keys() > max_slice) return false;
-    gate_rule const rule = gate_rule::of(run.keys, run.keep, std::int64_t{capacity_} * blocks.size);
+    gate_rule const rule = gate_rule::of(run.keys, run.keep, std::int64_t{capacity_} * blocks.size,
+                                         slice.row_end() - slice.row_begin());
     // Without a gate all keys are held.
     if (!rule.exists() && slice.max_keys() > static_cast<std::int64_t>(capacity_)) return false;
     prepare(rule, slice, search);
@@ -106,9 +108,7 @@ class select_from_stream {
         use(own.key);
       });
     };
-    auto const again = [&](auto&& use) {
-      each_held(held, [&](held_key& own) { use(own.key); });
-    };
+    auto const again = [&](auto&& use) { each_held(held, [&](held_key& own) { use(own.key); }); };
     std::uint32_t const low = strict && gate != ~0u ? gate + 1 : gate;
     auto wanted = static_cast<std::uint32_t>(run.keep);
     narrowed limit{};
@@ -252,8 +252,7 @@ class select_from_stream {
   }
   /// Those of a thread's keys that `passes` says; more than there is room for are only counted.
   __device__ __forceinline__ static void hold(held_key* list, std::uint32_t capacity,
-                                              std::uint32_t& held,
-                                              float4 const (&x)[slice_vectors],
+                                              std::uint32_t& held, float4 const (&x)[slice_vectors],
                                               std::uint32_t passes, std::int32_t place) noexcept {
     if (!__any_sync(all_lanes, passes != 0)) return;
     auto const own = static_cast<std::uint32_t>(__popc(passes));
@@ -268,9 +267,8 @@ class select_from_stream {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         if ((passes >> (4 * q + e) & 1) != 0) {
-          *reinterpret_cast<uint2*>(list + at) =
-              uint2{__float_as_uint(score[e]),
-                    static_cast<std::uint32_t>(place + 4 * q * Threads + e)};
+          *reinterpret_cast<uint2*>(list + at) = uint2{
+              __float_as_uint(score[e]), static_cast<std::uint32_t>(place + 4 * q * Threads + e)};
           ++at;
         }
       }
@@ -324,8 +322,8 @@ class select_from_stream {
       if (lane() == 31) of_warps[thread() / 32] = sum;
       __syncthreads();
       std::uint32_t const of_warp = lane() < warps ? of_warps[lane() % warps] : 0;
-      std::uint32_t rank = taken + sum - count +
-                           __reduce_add_sync(all_lanes, lane() < thread() / 32 ? of_warp : 0);
+      std::uint32_t rank =
+          taken + sum - count + __reduce_add_sync(all_lanes, lane() < thread() / 32 ? of_warp : 0);
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         if ((same >> e & 1) != 0) {

@@ -91,7 +91,7 @@ class select_rows_agent {
       m_.row.run = run;
     }
     // Of a short row others have no part.
-    bool alone = run.exists && run.keys <= register_keys;
+    bool alone = run.exists && run.keys <= w_.tuning.short_keys;
     if (alone && blocks_.rank != 0) return;
     std::uint32_t kept = failed;
     if (alone) {
@@ -170,8 +170,8 @@ class select_rows_agent {
     std::int32_t n = 0;
     for (std::int32_t i = 0; i < keys; i += Threads) {
       std::int32_t const own = i + thread();
-      n += __syncthreads_count(
-          own < keys && to_ordered(scores[own]) > key_of_minus_infinity ? 1 : 0);
+      n += __syncthreads_count(own < keys && to_ordered(scores[own]) > key_of_minus_infinity ? 1
+                                                                                             : 0);
     }
     return n;
   }

@@ -284,8 +284,8 @@ class key_narrowing {
         to.from_count[blocks_.rank] = count;
       }
       if (candidates) {
-  #pragma unroll 1
-      for (auto j = static_cast<std::uint32_t>(lane()); j < count; j += 32) {
+#pragma unroll 1
+        for (auto j = static_cast<std::uint32_t>(lane()); j < count; j += 32) {
           to.from_candidate[blocks_.rank][j] = m_.candidate[j];
         }
       }

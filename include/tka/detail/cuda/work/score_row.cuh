@@ -156,8 +156,8 @@ template <class Problem>
 [[nodiscard]] __device__ __noinline__ selection_rules rules_of_row(plan const& p,
                                                                    arguments<Problem> const& a,
                                                                    row_place const& row) noexcept {
-  return rules_for<Problem>(p, a, {range_of<Problem>(p, a, row.of<Problem>(p, a), row.token)}, row.at,
-                            row.head);
+  return rules_for<Problem>(p, a, {range_of<Problem>(p, a, row.of<Problem>(p, a), row.token)},
+                            row.at, row.head);
 }
 
 /// Whether a page of [first, first + keys) is not there, which is reported. All threads of a block.
