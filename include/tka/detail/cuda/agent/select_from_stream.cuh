@@ -66,7 +66,8 @@ class select_from_stream {
                                                        narrow_memory& search) noexcept {
     row_slice const slice{scores + run.first, run.keys, blocks};
     if (slice.max_keys() > max_slice) return false;
-    gate_rule const rule = gate_rule::of(run.keys, run.keep, std::int64_t{capacity_} * blocks.size);
+    gate_rule const rule = gate_rule::of(run.keys, run.keep, std::int64_t{capacity_} * blocks.size,
+                                         slice.row_end() - slice.row_begin());
     // Without a gate all keys are held.
     if (!rule.exists() && slice.max_keys() > static_cast<std::int64_t>(capacity_)) return false;
     prepare(rule, slice, search);

@@ -91,7 +91,7 @@ class select_rows_agent {
       m_.row.run = run;
     }
     // Of a short row others have no part.
-    bool alone = run.exists && run.keys <= register_keys;
+    bool alone = run.exists && run.keys <= w_.tuning.short_keys;
     if (alone && blocks_.rank != 0) return;
     std::uint32_t kept = failed;
     if (alone) {

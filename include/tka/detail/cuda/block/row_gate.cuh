@@ -8,7 +8,6 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/row_slice.cuh>
-#include <tka/detail/cuda/tuning/select_rows.cuh>
 #include <tka/detail/cuda/work/math.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
@@ -24,7 +23,6 @@ inline constexpr std::uint32_t max_dropped = radix_bits(key_of_minus_infinity);
 inline constexpr int gate_groups = 128;
 /// Samples are taken in vectors of four keys: as many as groups, at most this many times.
 inline constexpr int max_sample_vectors = 8;
-static_assert(4 * gate_groups * max_sample_vectors < register_keys, "a row has as many vectors");
 
 /// Which of the groups' maxima, in order, is the gate. The rule is that of pooled samples: of m
 /// samples of n keys the r-th largest, r = mu + 5 sqrt(mu) + 3 with mu = k m / n, has at least k
@@ -35,19 +33,20 @@ struct gate_rule {
   int rank;      ///< of the gate; above `gate_groups`: there is none
   int max_rank;  ///< where this maximum equals the gate, too many keys do
 
-  /// `capacity`: keys that may pass.
+  /// `capacity`: keys that may pass; `samples`: vectors that there are.
   [[nodiscard]] __device__ static gate_rule of(std::int32_t keys, std::int32_t kept,
-                                               std::int64_t capacity) noexcept {
-    gate_rule r{};
+                                               std::int64_t capacity,
+                                               std::int32_t samples) noexcept {
+    gate_rule r{1, 2 * gate_groups, 2 * gate_groups};
+    if (samples < gate_groups) return r;
     float const share = __fdividef(static_cast<float>(kept), static_cast<float>(keys));
-    r.vectors = 1;
-    while (r.vectors < max_sample_vectors && 8.0f * gate_groups * r.vectors * share <= 32.0f) {
+    while (r.vectors < max_sample_vectors && 8.0f * gate_groups * r.vectors * share <= 32.0f &&
+           2 * gate_groups * r.vectors <= samples) {
       r.vectors *= 2;
     }
     float const mean = 4.0f * gate_groups * r.vectors * share;
     r.rank = static_cast<int>(mean + 5.0f * mean * rsqrtf(mean) + 4.0f);
     float const fits = __fdividef(0.75f * static_cast<float>(capacity), static_cast<float>(keys));
-    r.max_rank = 2 * gate_groups;
     if (fits < 1.0f) {
       float const below = __powf(1.0f - fits, 4.0f * r.vectors);
       r.max_rank = larger(r.rank + 1, static_cast<int>(gate_groups * (1.0f - below)));

@@ -72,7 +72,7 @@ class row_slice {
     std::int32_t const v = lane < 4 ? 0 : row_end();
     std::int32_t const i = 4 * v + lane % 4;
     bool const there = lane < 8 && v >= begin_ && v < end_ && i >= skipped_ && i < keys_ &&
-                       (lane < 4 ? row_begin() > 0 : true);
+                       (lane < 4 ? row_begin() > 0 : v >= row_begin());
     use(there ? base_[i] : 0.0f, i - 4 * begin_, there);
   }
   /// The score at a place, if it is in the row.

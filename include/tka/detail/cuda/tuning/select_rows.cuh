@@ -14,7 +14,7 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
-/// Keys of a row that one block keeps in registers.
+/// Keys of a row that one block keeps in registers, at most.
 inline constexpr int register_keys = 8192;
 /// Blocks of a cluster, at most: more than eight must be asked for.
 inline constexpr int max_cluster = 16;
@@ -30,6 +30,7 @@ struct select_rows_tuning {
   std::int16_t blocks = 0;      ///< on a multiprocessor
   std::int16_t candidates = 0;  ///< of one bin that are ranked, at most
   std::int32_t list_keys = 0;   ///< keys not below the gate that a block holds; 0: no room
+  std::int32_t short_keys = 0;  ///< of a row that one block keeps in registers, at most
   friend constexpr bool operator==(select_rows_tuning const&, select_rows_tuning const&) = default;
 };
 
@@ -46,7 +47,11 @@ struct select_rows_tuning {
                                                             std::int64_t rows, std::int64_t keys,
                                                             std::int64_t kept) noexcept {
   constexpr int fixed_bytes = 24 * 1024;  // beside lists and bits
-  select_rows_tuning t{.threads = 1024, .cluster = 1, .blocks = 1, .candidates = max_candidates};
+  select_rows_tuning t{.threads = 1024,
+                       .cluster = 1,
+                       .blocks = 1,
+                       .candidates = max_candidates,
+                       .short_keys = register_keys};
   // Clusters lie in parts of the device, so large ones leave more of it unused.
   auto const fits = [&](int size) {
     std::int64_t const spare = size > portable_cluster ? 1 : 0;
