@@ -131,8 +131,10 @@ struct level {
 
 /// A field of a scenario and its levels, the simplest first.
 struct field {
+  using member = std::int64_t scenario::*;
+
   char const* name;
-  std::int64_t scenario::*value;
+  member value;
   std::vector<level> levels;
   int often_simple = 0;  ///< percent of draws that take the first level at once
 };

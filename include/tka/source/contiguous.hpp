@@ -27,10 +27,10 @@ struct contiguous {
     /// A length outside 0..kv_len makes the rows of its sequence empty.
     std::int32_t const* lengths = nullptr;
 
-    [[no_unique_address]] detail::paged_only<0> block_table{};
-    [[no_unique_address]] detail::paged_only<1> table_stride{};
-    [[no_unique_address]] detail::paged_only<2> table_begin{};
-    [[no_unique_address]] detail::paged_only<3> pages{};
+    detail::paged_only<0> block_table{};
+    detail::paged_only<1> table_stride{};
+    detail::paged_only<2> table_begin{};
+    detail::paged_only<3> pages{};
   };
 
   /// What is missing to find a token, and to know how many there are.

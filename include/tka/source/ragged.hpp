@@ -26,10 +26,10 @@ struct ragged {
     /// makes the rows of its sequence empty.
     std::int32_t const* cumulative = nullptr;
 
-    [[no_unique_address]] detail::paged_only<0> block_table{};
-    [[no_unique_address]] detail::paged_only<1> table_stride{};
-    [[no_unique_address]] detail::paged_only<2> table_begin{};
-    [[no_unique_address]] detail::paged_only<3> pages{};
+    detail::paged_only<0> block_table{};
+    detail::paged_only<1> table_stride{};
+    detail::paged_only<2> table_begin{};
+    detail::paged_only<3> pages{};
   };
 
   [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const& t,
