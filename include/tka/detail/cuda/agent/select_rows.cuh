@@ -216,16 +216,16 @@ class select_rows_agent {
                                                 cluster blocks, bool alone) noexcept {
     select_rows_memory& m = shared_memory();
     __syncthreads();
-    if (!alone && !blocks.alone()) {
-      if (thread() == 0) blocks.of(&m, 0)->from_last[blocks.rank] = m.row.last;
-      blocks.wait();
-    } else if (thread() == 0) {
-      m.from_last[0] = m.row.last;
+    int const own = alone ? 0 : blocks.rank;
+    int const count = alone ? 1 : blocks.size;
+    if (thread() == 0) (count > 1 ? blocks.of(&m, 0) : &m)->from_last[own] = m.row.last;
+    if (count > 1) blocks.wait();
+    if (own == 0 && thread() == 0) {
+      std::uint64_t last = m.from_last[0];
+      for (int i = 1; i < count; ++i) last = smaller(last, m.from_last[i]);
+      write_threshold<Problem>(w.p, w.a, m.row.row, last);
     }
-    if (blocks.rank > 0 || thread() > 0) return;
-    std::uint64_t last = m.from_last[0];
-    for (int i = 1; i < (alone ? 1 : blocks.size); ++i) last = smaller(last, m.from_last[i]);
-    write_threshold<Problem>(w.p, w.a, m.row.row, last);
+    if (count > 1) blocks.wait();  // a next row writes to the first block at once
   }
 
   select_rows_arguments<Problem> const& w_;
