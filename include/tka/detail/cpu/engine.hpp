@@ -7,8 +7,10 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cpu/job.hpp>
+#include <tka/detail/cpu/arithmetic.hpp>
+#include <tka/detail/cpu/phases.hpp>
 #include <tka/detail/cpu/regions.hpp>
+#include <tka/detail/cpu/tuning.hpp>
 #include <tka/detail/cpu/unit.hpp>
 #include <tka/detail/shared/arena.hpp>
 #include <tka/detail/shared/check.hpp>
@@ -24,7 +26,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Head sizes that the lanes divide, and whose rows of zeros exist.
 [[nodiscard]] constexpr bool head_dim_served(std::int32_t dim) noexcept {
-  return dim >= 16 && dim <= 1024 && dim % 16 == 0;
+  return dim >= head_dim_grain && dim <= 1024 && dim % head_dim_grain == 0;
 }
 
 /// Plans and runs one kind of call; stateless.
@@ -68,29 +70,29 @@ class engine {
                         std::int32_t phase, std::int32_t worker, std::int32_t workers) noexcept {
     if (p.shape.q_len == 0) return;
     regions<Problem> const space{p};
-    job<Problem> const j{p, a, w, space, worker, workers};
+    phases<Problem> const own{p, a, w, space, worker, workers};
     if constexpr (!Problem::selects) {
-      j.attend_given();
+      own.attend_given();
     } else if (p.schedule.splits == 1) {
-      j.whole_units();
+      own.whole_units();
     } else if (phase == 0) {
-      j.scan_splits();
+      own.score_splits();
     } else if (phase == 1) {
-      j.merge_splits();
+      own.select_lists();
     } else if constexpr (Problem::attends) {
-      j.attend_lists();
+      own.attend_lists();
     }
   }
 
  private:
+  using source = score_source_t<Problem>;
   static constexpr std::uint64_t instance = instance_of<Problem>("cpu");
-  static constexpr std::int32_t max_query_tile = 64;
 
   [[nodiscard]] static status check(shape const& s, options const& o,
                                     typename Problem::selection const& by) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
     if (!head_dim_served(s.qk_dim) || (Problem::attends && !head_dim_served(s.v_dim)) ||
-        (Problem::by_index && !head_dim_served(s.index_dim))) {
+        (source::by_products && !head_dim_served(source::dim(s)))) {
       return status::unsupported_head_dim;
     }
     return check_options<Problem>(o, by);
@@ -98,19 +100,14 @@ class engine {
 
   /// A key's combined score may need sums over all keys first: then one worker sees them all.
   [[nodiscard]] static bool can_split(options const& o) noexcept {
-    return Problem::selects && !(Problem::per_kv_group && o.combine == combine::softmax_sum);
+    return Problem::selects && !joins_probabilities<Problem>(o);
   }
 
   [[nodiscard]] static schedule make_schedule(shape const& s, options const& o,
                                               std::int32_t threads) noexcept {
     schedule plan_for{.phases = 1, .workers = threads};
-    // Rows scored together share each widened key; beyond some tens nothing more is gained.
-    constexpr std::int32_t rows_together = 64;
-    std::int32_t const rows = Problem::by_index       ? s.index_heads
-                              : Problem::by_query_key ? s.group()
-                                                      : 1;
-    plan_for.query_tile =
-        std::clamp(rows_together / rows, 1, std::min(max_query_tile, std::max(s.q_len, 1)));
+    plan_for.query_tile = std::clamp(tuned.rows_together / source::score_heads(s), 1,
+                                     std::min(max_query_tile, std::max(s.q_len, 1)));
     plan p{};
     p.shape = s;
     p.schedule = plan_for;

@@ -27,7 +27,6 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 /// the same, but g++ 12 keeps blocks of them in memory; packets stay in registers.
 using lanes = Eigen::internal::packet_traits<float>::type;
 inline constexpr int lane_count = sizeof(lanes) / sizeof(float);
-static_assert(lane_count <= 16, "tka::cpu: head sizes are multiples of 16; widen head_dim_served");
 
 [[nodiscard]] inline lanes splat(float x) noexcept { return Eigen::internal::pset1<lanes>(x); }
 [[nodiscard]] inline lanes load(float const* p) noexcept {
@@ -57,6 +56,11 @@ inline void store(float* p, lanes x) noexcept { Eigen::internal::pstoreu(p, x); 
 [[nodiscard]] inline lanes rectify(lanes x) noexcept {
   lanes const zero = splat(0.0f);
   return Eigen::internal::pandnot(x, Eigen::internal::pcmp_le(x, zero));
+}
+/// The larger of a and b; NaN of either passes.
+[[nodiscard]] inline lanes larger_or_nan(lanes a, lanes b) noexcept {
+  lanes const larger = Eigen::internal::pselect(Eigen::internal::pcmp_lt(a, b), b, a);
+  return Eigen::internal::pselect(Eigen::internal::pcmp_eq(b, b), larger, b);
 }
 /// value where x >= limit or x is NaN, else 0.
 [[nodiscard]] inline lanes keep_from(lanes x, float limit, lanes value) noexcept {

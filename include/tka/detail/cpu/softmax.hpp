@@ -2,19 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// Softmax in one pass: maximum, sum and the accumulator of the entropy, merged in fixed order.
+/// From scores to logits, and the softmax sums of a run of logits.
 
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cpu/arithmetic.hpp>
 #include <tka/detail/cpu/lanes.hpp>
-
-#include <cmath>
-#include <limits>
+#include <tka/detail/shared/softmax_sums.hpp>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
-inline constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+using softmax_sums = basic_softmax_sums<lane_math>;
 
 /// From a score to a logit: scale, then the soft cap.
 struct logit_map {
@@ -30,32 +29,6 @@ struct logit_map {
       }
       store(x + i, s);
     }
-  }
-};
-
-/// Sums over a set of logits x: max, sum of e^(x - max), sum of e^(x - max) * (x - max). The empty
-/// set has sum 0.
-struct softmax_sums {
-  float max = minus_infinity;
-  float sum = 0.0f;
-  float weighted = 0.0f;
-
-  /// Refers the sums to another maximum; returns the factor for what else was summed with them.
-  float refer_to(float new_max) noexcept {
-    float const factor = empty() ? 0.0f : exponential(max - new_max);
-    // Zero times infinity must not arise where nothing was summed yet or all of it vanishes.
-    weighted = factor == 0.0f ? 0.0f : factor * (weighted + sum * (max - new_max));
-    sum *= factor;
-    max = new_max;
-    return factor;
-  }
-  [[nodiscard]] bool empty() const noexcept { return sum == 0.0f; }
-  [[nodiscard]] float lse() const noexcept {
-    return empty() ? minus_infinity : max + std::log(sum);
-  }
-  /// - sum p ln p; 0 for the empty set.
-  [[nodiscard]] float entropy() const noexcept {
-    return empty() ? 0.0f : std::log(sum) - weighted / sum;
   }
 };
 
@@ -89,19 +62,9 @@ struct softmax_sums {
   return factor;
 }
 
-/// Adds `next`, a later part, to `sums`.
+/// Adds `next`, a later part, to `sums`. Not inlined: every caller runs the same instructions.
 [[gnu::noinline]] inline void merge(softmax_sums& sums, softmax_sums const& next) noexcept {
-  if (next.empty()) return;
-  if (sums.empty()) {
-    sums = next;
-    return;
-  }
-  softmax_sums other = next;
-  float const largest = next.max > sums.max ? next.max : sums.max;
-  sums.refer_to(largest);
-  other.refer_to(largest);
-  sums.sum += other.sum;
-  sums.weighted += other.weighted;
+  sums.merge(next);
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

@@ -18,7 +18,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 struct one_thread {
   static constexpr std::int32_t size = 1;
   [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t rank() const noexcept { return 0; }
-  /// What the crew wrote before is seen by all of it behind.
+  /// What the crew wrote before is seen by all of it after.
   TKA_HOST_DEVICE constexpr void sync() const noexcept {}
   /// The largest of what the threads bring, for all of them; none is NaN.
   [[nodiscard]] TKA_HOST_DEVICE constexpr float largest(float x) const noexcept { return x; }

@@ -41,5 +41,9 @@ inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>:
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::uint32_t radix_bits(ordered_key key) noexcept {
   return static_cast<std::uint32_t>(key) ^ 0x80000000u;
 }
+/// The key of such digits.
+[[nodiscard]] TKA_HOST_DEVICE constexpr ordered_key key_of_radix_bits(std::uint32_t bits) noexcept {
+  return static_cast<ordered_key>(bits ^ 0x80000000u);
+}
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -37,7 +37,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 /// [0, forced_head) and [forced_tail, end). The rest competes.
 struct visible_range {
   std::int32_t sinks_end = 0;   ///< visible because they are sinks
-  std::int32_t main_begin = 0;  ///< first visible key behind the gap, >= sinks_end
+  std::int32_t main_begin = 0;  ///< first visible key after the gap, >= sinks_end
   std::int32_t end = 0;
   std::int32_t forced_head = 0;  ///< beyond sinks_end where the sinks are visible anyway
   std::int32_t forced_tail = 0;  ///< >= main_begin

@@ -2,15 +2,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// bucketed on one row: the largest few of each interleaved bucket.
+/// bucketed on one selection: the largest few of each interleaved bucket.
 
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cpu/exact_row.hpp>
 #include <tka/detail/cpu/radix_select.hpp>
 #include <tka/detail/shared/arena.hpp>
 #include <tka/detail/shared/ordered_key.hpp>
+#include <tka/plan.hpp>
+#include <tka/select/bucketed.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -21,10 +22,11 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 /// Bucket of local index i: i mod buckets. Each holds its best keys in falling order, the earlier
 /// of equal ones first. Level j of all buckets lies together, so a run of keys meets a run of
 /// floors.
-class bucketed_row {
+class bucketed_selection {
  public:
-  void carve(arena& memory, selector_bounds const& bounds) noexcept {
-    std::int64_t const all = std::int64_t{bounds.buckets} * bounds.per_bucket;
+  void carve(arena& memory, plan const& p) noexcept {
+    auto const rule = p.selection.get<bucketed::row_numbers>();
+    std::int64_t const all = std::int64_t{rule.buckets(p.capacity)} * rule.per_bucket;
     key_ = memory.take<ordered_key>(all);
     index_ = memory.take<std::int32_t>(all);
     survivor_ = memory.take<std::uint64_t>(all);
@@ -33,10 +35,11 @@ class bucketed_row {
     out_index_ = memory.take<std::int32_t>(all);
   }
 
-  /// `bounds.buckets` and `per_bucket` are this row's own here.
-  void reset(std::int32_t keep, selector_bounds const& bounds) noexcept {
-    buckets_ = keep > 0 ? bounds.buckets : 0;
-    levels_ = bounds.per_bucket;
+  /// Begins a selection that keeps at most `keep` of `keys` visible keys.
+  void reset(plan const& p, std::int32_t keep, std::int32_t keys) noexcept {
+    auto const rule = p.selection.get<bucketed::row_numbers>();
+    buckets_ = keep > 0 ? rule.buckets(std::min(keep, keys)) : 0;
+    levels_ = rule.per_bucket;
     std::fill_n(key_, std::int64_t{buckets_} * levels_, key_of_minus_infinity);
   }
 
@@ -52,7 +55,7 @@ class bucketed_row {
     }
   }
 
-  void absorb(bucketed_row const& later, radix_scratch const&) noexcept {
+  void absorb(bucketed_selection const& later, radix_scratch const&) noexcept {
     for (std::int32_t level = 0; level < levels_; ++level) {
       std::int64_t const at = std::int64_t{level} * buckets_;
       for (std::int32_t bucket = 0; bucket < buckets_; ++bucket) {

@@ -2,46 +2,39 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// exact_radix on one row: candidates above a running gate.
+/// exact_radix on one selection: candidates above a running gate.
 
 #pragma once
 
 #include <tka/config.hpp>
 #include <tka/detail/cpu/append_above.hpp>
+#include <tka/detail/cpu/arithmetic.hpp>
 #include <tka/detail/cpu/radix_select.hpp>
-#include <tka/detail/cpu/tile.hpp>
+#include <tka/detail/cpu/tuning.hpp>
 #include <tka/detail/shared/arena.hpp>
 #include <tka/detail/shared/ordered_key.hpp>
+#include <tka/plan.hpp>
 
 #include <algorithm>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
-/// What a row selector is sized for.
-struct selector_bounds {
-  std::int32_t capacity = 0;    ///< keys kept at most
-  std::int32_t kv_len = 0;      ///< keys of a row at most
-  std::int32_t buckets = 0;     ///< only bucketed
-  std::int32_t per_bucket = 0;  ///< only bucketed
-};
-
 /// Holds every key that may still be selected. Keys enter in ascending position; when the buffer
 /// fills, the k largest stay and the k-th becomes the gate. A key at or below the gate has k
 /// better ones before it, so dropping it is exact.
-class exact_row {
+class exact_selection {
  public:
-  void carve(arena& memory, selector_bounds const& bounds) noexcept {
-    // Slack beyond k: more of it, fewer selections; less of it, an earlier gate.
-    std::int64_t const slack = std::max(bounds.capacity, 1024);
-    std::int64_t const all = std::int64_t{bounds.kv_len} + tile_keys;
-    room_ =
-        static_cast<std::int32_t>(std::min<std::int64_t>(bounds.capacity + slack + tile_keys, all));
+  void carve(arena& memory, plan const& p) noexcept {
+    std::int64_t const slack = std::max(p.capacity, tuned.min_slack);
+    std::int64_t const all = std::int64_t{p.shape.kv_len} + tile_keys;
+    room_ = static_cast<std::int32_t>(std::min<std::int64_t>(p.capacity + slack + tile_keys, all));
     key_ = memory.take<ordered_key>(room_);
     index_ = memory.take<std::int32_t>(room_);
   }
 
-  void reset(std::int32_t keep, selector_bounds const&) noexcept {
+  /// Begins a selection that keeps at most `keep` of `keys` visible keys.
+  void reset(plan const&, std::int32_t keep, std::int32_t /*keys*/) noexcept {
     keep_ = keep;
     size_ = 0;
     gate_ = keep > 0 ? key_of_minus_infinity : key_of_nan;
@@ -54,8 +47,8 @@ class exact_row {
     size_ = append_above(key, count, first, gate_, key_, index_, size_);
   }
 
-  /// Takes over what another row has kept of later positions.
-  void absorb(exact_row const& later, radix_scratch const& scratch) noexcept {
+  /// Takes over what another selection has kept of later positions.
+  void absorb(exact_selection const& later, radix_scratch const& scratch) noexcept {
     for (std::int32_t i = 0; i < later.size_; i += tile_keys) {
       std::int32_t const count = std::min(tile_keys, later.size_ - i);
       make_room(count, scratch);
