@@ -143,13 +143,13 @@ void check_selection(tka::bucketed const& buckets, Expected&& expected_of) {
     list const expected = expected_of(keys, keep);
 
     // Rounds share the memory, so nothing of the one before may enter.
-    first.selection.reset(p, keep, count);
+    first.selection.reset(p, {.keep = keep, .keys = count});
     push(first.selection, keys, 0, count, scratch, random);
     CHECK(finished(first.selection, keep, scratch) == expected);
 
     auto const border = static_cast<std::int32_t>(random.between(0, count));
-    first.selection.reset(p, keep, count);
-    second.selection.reset(p, keep, count);
+    first.selection.reset(p, {.keep = keep, .keys = count});
+    second.selection.reset(p, {.keep = keep, .keys = count});
     push(second.selection, keys, border, count, scratch, random);
     push(first.selection, keys, 0, border, scratch, random);
     first.selection.absorb(second.selection, scratch.view);
@@ -157,7 +157,7 @@ void check_selection(tka::bucketed const& buckets, Expected&& expected_of) {
 
     // Forced keys take places of the budget.
     std::int32_t const fewer = keep / 2;
-    first.selection.reset(p, keep, count);
+    first.selection.reset(p, {.keep = keep, .keys = count});
     push(first.selection, keys, 0, count, scratch, random);
     CHECK(finished(first.selection, fewer, scratch) == largest_of(expected, fewer));
   }
@@ -171,10 +171,10 @@ TEST_CASE("exact_selection keeps the k largest of any tiles and splits") {
 }
 
 TEST_CASE("bucketed_selection keeps the k largest of what its buckets hold") {
-  for (tka::bucketed const& b : {tka::bucketed{.buckets = 1, .per_bucket = 1},
-                                  tka::bucketed{.buckets = 16, .per_bucket = 4},
-                                  tka::bucketed{.buckets = 37, .per_bucket = 9},
-                                  tka::bucketed{.buckets = 640, .per_bucket = 2}}) {
+  for (tka::bucketed const& b :
+       {tka::bucketed{.buckets = 1, .per_bucket = 1}, tka::bucketed{.buckets = 16, .per_bucket = 4},
+        tka::bucketed{.buckets = 37, .per_bucket = 9},
+        tka::bucketed{.buckets = 640, .per_bucket = 2}}) {
     CAPTURE(b.buckets);
     check_selection<cpu::bucketed_selection>(
         b, [&](std::vector<ordered_key> const& keys, std::int32_t keep) {
@@ -196,7 +196,7 @@ TEST_CASE("bucketed_selection takes as many buckets as the recall target asks fo
       auto const rule = p.selection.get<tka::bucketed::row_numbers>();
       tka::bucketed const b{.buckets = rule.buckets(std::min(keep, count)),
                             .per_bucket = rule.per_bucket};
-      own.selection.reset(p, keep, count);
+      own.selection.reset(p, {.keep = keep, .keys = count});
       push(own.selection, keys, 0, count, scratch, random);
       CHECK(finished(own.selection, keep, scratch) == largest_of(survivors(keys, b), keep));
     }

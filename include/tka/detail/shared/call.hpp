@@ -143,7 +143,6 @@ class call {
     engine::run_phase(p, a, w, phase, worker, workers);
     return status::ok;
   }
-
 };
 
 #undef TKA_RULE

@@ -50,14 +50,20 @@ template <class Problem, class Report>
   return s;
 }
 
+/// The position of query token i of `s` in the whole sequence.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE std::int64_t position_of_query(arguments<Problem> const& a,
+                                                             sequence const& s,
+                                                             std::int32_t i) noexcept {
+  return Problem::query_source::position(a.query, s.b, i, s.queries, s.length);
+}
+
 /// The keys of query token i of `s`.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE visible_range range_of(plan const& p, arguments<Problem> const& a,
                                                      sequence const& s, std::int32_t i) noexcept {
-  std::int64_t const position =
-      Problem::query_source::position(a.query, s.b, i, s.queries, s.length);
-  return visible_range_of<typename Problem::visibility>(position, s.length, p.options,
-                                                        {s.k, p.capacity});
+  return visible_range_of<typename Problem::visibility>(position_of_query<Problem>(a, s, i),
+                                                        s.length, p.options, {s.k, p.capacity});
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
