@@ -31,11 +31,11 @@ struct scratch_memory {
   cpu::radix_scratch view{.histogram = histogram.data(), .spare = spare.data()};
 };
 
-tka::plan plan_of(std::int32_t capacity, std::int32_t kv_len, tka::bucketed const& by) {
+tka::plan plan_of(std::int32_t capacity, std::int32_t kv_len, tka::bucketed const& buckets) {
   tka::plan p{};
   p.capacity = capacity;
   p.shape.kv_len = kv_len;
-  p.selection.put(by.derive());
+  p.selection.put(buckets.derive());
   return p;
 }
 
@@ -186,14 +186,14 @@ TEST_CASE("bucketed_selection keeps the k largest of what its buckets hold") {
 TEST_CASE("bucketed_selection takes as many buckets as the recall target asks for at its own k") {
   support::random_source random("buckets by target");
   scratch_memory scratch;
-  tka::plan p = plan_of(300, 4000, {.recall_target = 0.9f});
+  tka::plan const p = plan_of(300, 4000, {.recall_target = 0.9f});
+  auto const rule = p.selection.get<tka::bucketed::row_numbers>();
   owned<cpu::bucketed_selection> own(p);
   for (std::int32_t const keep : {1, 20, 300}) {
     for (std::int32_t const count : {10, 4000}) {
       CAPTURE(keep);
       CAPTURE(count);
       std::vector<ordered_key> const keys = random_keys(count, 100000, random);
-      auto const rule = p.selection.get<tka::bucketed::row_numbers>();
       tka::bucketed const b{.buckets = rule.buckets(std::min(keep, count)),
                             .per_bucket = rule.per_bucket};
       own.selection.reset(p, {.keep = keep, .keys = count});

@@ -14,7 +14,7 @@
 
 #include <Eigen/Core>
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -41,30 +41,46 @@ inline constexpr int lane_count = sizeof(lanes) / sizeof(float);
   return x;
 }
 inline void store(float* p, lanes x) noexcept { Eigen::internal::pstoreu(p, x); }
-[[nodiscard]] inline lanes add(lanes a, lanes b) noexcept { return Eigen::internal::padd(a, b); }
-[[nodiscard]] inline lanes subtract(lanes a, lanes b) noexcept {
-  return Eigen::internal::psub(a, b);
+
+// Operators, not Eigen's functions: where those are not inlined the linker keeps one of them for
+// all files that have the same registers, also if it was compiled for another processor.
+[[nodiscard]] inline lanes add(lanes a, lanes b) noexcept { return a + b; }
+[[nodiscard]] inline lanes subtract(lanes a, lanes b) noexcept { return a - b; }
+[[nodiscard]] inline lanes multiply(lanes a, lanes b) noexcept { return a * b; }
+#if defined(__FMA__)
+[[nodiscard]] inline __m128 fused_or_not(__m128 a, __m128 b, __m128 c) noexcept {
+  return _mm_fmadd_ps(a, b, c);
 }
-[[nodiscard]] inline lanes multiply(lanes a, lanes b) noexcept {
-  return Eigen::internal::pmul(a, b);
+[[nodiscard]] inline __m256 fused_or_not(__m256 a, __m256 b, __m256 c) noexcept {
+  return _mm256_fmadd_ps(a, b, c);
+}
+#endif
+#if defined(__AVX512F__)
+[[nodiscard]] inline __m512 fused_or_not(__m512 a, __m512 b, __m512 c) noexcept {
+  return _mm512_fmadd_ps(a, b, c);
+}
+#endif
+template <class Lanes>
+[[nodiscard]] inline Lanes fused_or_not(Lanes a, Lanes b, Lanes c) noexcept {
+  return Eigen::internal::pmadd(a, b, c);
 }
 /// a * b + c, fused wherever the target fuses: the same operation in every use.
 [[nodiscard]] inline lanes multiply_add(lanes a, lanes b, lanes c) noexcept {
-  return Eigen::internal::pmadd(a, b, c);
+  return fused_or_not(a, b, c);
 }
 /// x where x > 0 or NaN, else 0.
 [[nodiscard]] inline lanes rectify(lanes x) noexcept {
-  lanes const zero = splat(0.0f);
-  return Eigen::internal::pandnot(x, Eigen::internal::pcmp_le(x, zero));
+  lanes const zero{};
+  return x <= zero ? zero : x;
 }
 /// The larger of a and b; NaN of either passes.
 [[nodiscard]] inline lanes larger_or_nan(lanes a, lanes b) noexcept {
-  lanes const larger = Eigen::internal::pselect(Eigen::internal::pcmp_lt(a, b), b, a);
-  return Eigen::internal::pselect(Eigen::internal::pcmp_eq(b, b), larger, b);
+  lanes const larger = a < b ? b : a;
+  return b == b ? larger : b;
 }
 /// value where x >= limit or x is NaN, else 0.
 [[nodiscard]] inline lanes keep_from(lanes x, float limit, lanes value) noexcept {
-  return Eigen::internal::pandnot(value, Eigen::internal::pcmp_lt(x, splat(limit)));
+  return x < splat(limit) ? lanes{} : value;
 }
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // of a register type, as an argument
@@ -121,14 +137,14 @@ using lane_square = Eigen::internal::PacketBlock<lanes, lane_count>;
 }
 
 /// e^x with e^x = 0 below the normal range (Eigen's clamps there) and NaN passed on.
-[[nodiscard]] inline lanes exponential(lanes x) noexcept {
+[[nodiscard, gnu::flatten]] inline lanes exponential(lanes x) noexcept {
   return keep_from(x, -87.0f, Eigen::internal::pexp(x));
 }
 /// One float, by the same instructions.
-[[nodiscard]] inline float exponential(float x) noexcept {
+[[nodiscard, gnu::flatten]] inline float exponential(float x) noexcept {
   return Eigen::internal::pfirst(exponential(splat(x)));
 }
-[[nodiscard]] inline lanes hyperbolic_tangent(lanes x) noexcept {
+[[nodiscard, gnu::flatten]] inline lanes hyperbolic_tangent(lanes x) noexcept {
   return Eigen::internal::ptanh(x);
 }
 

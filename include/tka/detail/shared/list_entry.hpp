@@ -21,6 +21,12 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 /// A position that is none.
 inline constexpr std::int32_t no_position = -1;
 
+/// A local index as it stands in a list.
+[[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t position_entry(shard const& part,
+                                                                    std::int32_t local) noexcept {
+  return static_cast<std::int32_t>(position_of(part, local));
+}
+
 /// The last key kept that was not forced: with it the set can be told by threshold.
 struct last_kept {
   ordered_key key = key_of_nan;
@@ -33,17 +39,21 @@ struct list_output {
   float* scores = nullptr;            ///< [capacity]
   std::int32_t capacity = 0;
 
-  TKA_HOST_DEVICE void put(std::int32_t entry, std::int64_t position,
+  /// One entry: where the lanes of a warp have one each.
+  TKA_HOST_DEVICE void put(std::int32_t entry, std::int32_t position,
                            ordered_key key) const noexcept {
-    if (positions != nullptr) positions[entry] = static_cast<std::int32_t>(position);
+    if (positions != nullptr) positions[entry] = position;
     if (scores != nullptr) scores[entry] = from_ordered(key);
   }
   /// What stands from `count` on. The threads of a crew share it.
   template <class Crew>
   TKA_HOST_DEVICE void put_tail(std::int32_t count, Crew const& crew) const noexcept {
-    for (std::int32_t i = count + crew.rank(); i < capacity; i += Crew::size) {
-      if (positions != nullptr) positions[i] = no_position;
-      if (scores != nullptr) scores[i] = minus_infinity;
+    std::int32_t const first = count + crew.rank();
+    if (positions != nullptr) {
+      for (std::int32_t i = first; i < capacity; i += Crew::size) positions[i] = no_position;
+    }
+    if (scores != nullptr) {
+      for (std::int32_t i = first; i < capacity; i += Crew::size) scores[i] = minus_infinity;
     }
   }
 };
@@ -68,7 +78,7 @@ TKA_HOST_DEVICE void put_count(Arguments const& a, location at, std::int32_t sco
   }
   if (a.threshold_position) {
     *a.threshold_position.at(at.outer, scope_head, at.token) =
-        last.index < 0 ? no_position : static_cast<std::int32_t>(position_of(part, last.index));
+        last.index < 0 ? no_position : position_entry(part, last.index);
   }
 }
 

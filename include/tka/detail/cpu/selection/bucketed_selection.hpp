@@ -11,6 +11,7 @@
 #include <tka/detail/cpu/selection/selection_row.hpp>
 #include <tka/detail/shared/arena.hpp>
 #include <tka/detail/shared/ordered_key.hpp>
+#include <tka/options.hpp>
 #include <tka/plan.hpp>
 #include <tka/select/bucketed.hpp>
 
@@ -26,7 +27,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 class bucketed_selection {
  public:
   void carve(arena& memory, plan const& p) noexcept {
-    auto const rule = p.selection.get<bucketed::row_numbers>();
+    auto const rule = rule_of(p);
     std::int64_t const all = std::int64_t{rule.buckets(p.capacity)} * rule.per_bucket;
     key_ = memory.take<ordered_key>(all);
     index_ = memory.take<std::int32_t>(all);
@@ -37,7 +38,7 @@ class bucketed_selection {
   }
 
   void reset(plan const& p, selection_row const& row) noexcept {
-    auto const rule = p.selection.get<bucketed::row_numbers>();
+    auto const rule = rule_of(p);
     buckets_ = row.keep > 0 ? rule.buckets(std::min(row.keep, row.keys)) : 0;
     levels_ = rule.per_bucket;
     std::fill_n(key_, std::int64_t{buckets_} * levels_, key_of_minus_infinity);
@@ -86,6 +87,10 @@ class bucketed_selection {
   [[nodiscard]] std::int32_t const* index() const noexcept { return out_index_; }
 
  private:
+  [[nodiscard]] static bucketed::row_numbers rule_of(plan const& p) noexcept {
+    return p.selection.get<bucketed::row_numbers>();
+  }
+
   void push_run(ordered_key const* key, std::int32_t count, std::int32_t first,
                 std::int32_t bucket) noexcept {
     ordered_key const* const floor = key_ + std::int64_t{levels_ - 1} * buckets_ + bucket;

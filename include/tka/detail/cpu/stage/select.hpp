@@ -74,14 +74,17 @@ class select_stage {
             last_kept const& last) const noexcept {
     std::int32_t const count = lists.count[n];
     list_output const out = list_output_of(args_, query, head, plan_.capacity);
-    if (out.positions != nullptr || out.scores != nullptr) {
-      std::int32_t const* const index = lists.index + std::int64_t{n} * plan_.capacity;
-      ordered_key const* const key = lists.key + std::int64_t{n} * plan_.capacity;
-      for (std::int32_t i = 0; i < count; ++i) {
-        out.put(i, position_of(plan_.options.shard, index[i]), key[i]);
-      }
-      out.put_tail(count, one_thread{});
+    std::int32_t const* const index = lists.index + std::int64_t{n} * plan_.capacity;
+    ordered_key const* const key = lists.key + std::int64_t{n} * plan_.capacity;
+    // One output after the other: short loops that become vector code.
+    if (out.positions != nullptr) {
+      shard const part = plan_.options.shard;
+      for (std::int32_t i = 0; i < count; ++i) out.positions[i] = position_entry(part, index[i]);
     }
+    if (out.scores != nullptr) {
+      for (std::int32_t i = 0; i < count; ++i) out.scores[i] = from_ordered(key[i]);
+    }
+    out.put_tail(count, one_thread{});
     put_count(args_, query, head, count, last, plan_.options.shard);
   }
 

@@ -19,10 +19,10 @@ inline constexpr int digits = 3;
 inline constexpr int max_bins = 2048;
 
 /// 11, 11 and 10 bits.
-[[nodiscard]] __device__ constexpr int shift_of(int digit) noexcept {
+[[nodiscard]] TKA_HOST_DEVICE constexpr int shift_of(int digit) noexcept {
   return digit == 0 ? 21 : digit == 1 ? 10 : 0;
 }
-[[nodiscard]] __device__ constexpr int bins_of(int digit) noexcept {
+[[nodiscard]] TKA_HOST_DEVICE constexpr int bins_of(int digit) noexcept {
   return digit == 2 ? 1024 : 2048;
 }
 
