@@ -37,6 +37,7 @@ enum class status : std::int32_t {
   too_large,
   unsupported_precision,
   unsupported_device,
+  unsupported_call,
   launch_failed
 };
 
@@ -95,6 +96,11 @@ enum class status : std::int32_t {
     case status::unsupported_device:
       return "device: needs compute capability 8.0 or newer and the shared memory of one block; "
              "fill cuda::device from cuda::query()";
+    case status::unsupported_call:
+      return "call: this backend has it not, or not so; gradients, the indexer's loss and "
+             "thresholds given to attend_selected are the CPU's, gradients of fp32, fp16 and bf16 "
+             "in layout::plain over contiguous or ragged keys, and thresholds name sets of q.k "
+             "scores that are not joined by softmax_sum";
     case status::launch_failed:
       return "cuda: the runtime refused the launch; its own last error says why";
   }

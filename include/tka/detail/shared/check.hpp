@@ -114,7 +114,9 @@ template <class Problem>
   if (static_cast<bool>(a.given_threshold_score) != static_cast<bool>(a.given_threshold_position)) {
     return status::null_pointer;
   }
-  if (a.given_threshold_score && !Problem::is_exact) return status::null_pointer;
+  if (a.given_threshold_score && Problem::selects && !Problem::is_exact) {
+    return status::null_pointer;
+  }
   return status::ok;
 }
 
@@ -143,7 +145,11 @@ template <class Problem>
     if constexpr (Problem::by_given) {
       if (p.shape.kv_len > 0 && !a.index.scores) return status::null_pointer;
     }
-    if (!Problem::selects && (!a.given_positions || !a.given_count)) return status::null_pointer;
+    if constexpr (!Problem::selects) {
+      bool const by_positions = p.selection.get<saved_form>() == saved_form::positions;
+      if (by_positions && (!a.given_positions || !a.given_count)) return status::null_pointer;
+      if (!by_positions && !a.given_threshold_score) return status::null_pointer;
+    }
   }
   if (!aligned(a.q) || !aligned(a.k) || !aligned(a.v) || !aligned(a.o)) return status::misaligned;
   return check_outputs(p, a);
