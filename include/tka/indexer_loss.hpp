@@ -26,9 +26,10 @@ template <class Precision, class IndexPrecision, class Form>
 struct indexer_loss_tensors {
   /// Inputs of the indexer; names as in `lightning_indexer`, scales folded in.
   struct index_tensors {
-    tensor_view<typename IndexPrecision::query_type const> q{};  ///< [batch, index_heads, q_len, index_dim]
-    tensor_view<typename IndexPrecision::key_type const> k{};    ///< [batch, 1, kv_len, index_dim]
-    tensor_view<float const> weights{};                          ///< [batch, index_heads, q_len]
+    tensor_view<typename IndexPrecision::query_type const>
+        q{};  ///< [batch, index_heads, q_len, index_dim]
+    tensor_view<typename IndexPrecision::key_type const> k{};  ///< [batch, 1, kv_len, index_dim]
+    tensor_view<float const> weights{};                        ///< [batch, index_heads, q_len]
   };
 
   tensor_view<typename Precision::query_type const> q{};  ///< of the attention
@@ -77,8 +78,8 @@ struct indexer_loss_call<Precision, IndexPrecision, Backend, Form, true>
 
 namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
-/// The loss of a lightning indexer, row by row, and its gradients (DeepSeek-V3.2, formulas 3 and 4):
-/// loss = KL(p || softmax(I)) over the keys of the row's set, where I are the scores of
+/// The loss of a lightning indexer, row by row, and its gradients (DeepSeek-V3.2, formulas 3 and
+/// 4): loss = KL(p || softmax(I)) over the keys of the row's set, where I are the scores of
 /// `lightning_indexer` without key scales, and p the attention of all heads, summed and normalised.
 /// The attention is held constant.
 ///

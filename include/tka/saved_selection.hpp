@@ -31,9 +31,9 @@ enum class saved_form : std::int32_t {
 /// budget, sinks, recent, window, combine, shard and k_per_sequence are those of the call that made
 /// it.
 struct saved_selection {
-  tensor_view<std::int32_t const> positions{};  ///< [batch, scope_heads, q_len, capacity]
-  tensor_view<std::int32_t const> count{};      ///< [batch, scope_heads, q_len]
-  tensor_view<float const> threshold_score{};   ///< [batch, scope_heads, q_len]
+  tensor_view<std::int32_t const> positions{};           ///< [batch, scope_heads, q_len, capacity]
+  tensor_view<std::int32_t const> count{};               ///< [batch, scope_heads, q_len]
+  tensor_view<float const> threshold_score{};            ///< [batch, scope_heads, q_len]
   tensor_view<std::int32_t const> threshold_position{};  ///< [batch, scope_heads, q_len]
 
   /// The views of `form` are there.
@@ -51,8 +51,8 @@ struct saved_selection {
 /// In which order the contributions to the gradient of one key are added.
 enum class gradient_order : std::int32_t {
   by_row,    ///< rows in order, heads in order: the same bits under any schedule
-  unordered  ///< parts of the rows on their own, then the parts: less work where few heads meet many
-             ///< threads, more scratch; bits depend on the plan's splits, not on its workers
+  unordered  ///< parts of the rows on their own, then the parts: less work where few heads meet
+             ///< many threads, more scratch; bits depend on the plan's splits, not on its workers
 };
 
 }  // namespace tka::inline TKA_ABI

@@ -57,8 +57,8 @@ struct arguments<backward_problem<Precision, Gradients, Form>>
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 template <class Precision, class Backend, class Form, class Gradients,
-          bool = checked<task::backward, given_positions, Precision, Backend, Form>::ok &&
-                 checked<task::backward, given_positions, Gradients, Backend, Form>::ok>
+          bool = checked<task::backward, given_positions, Precision, Backend, Form>::ok&&
+              checked<task::backward, given_positions, Gradients, Backend, Form>::ok>
 struct backward_call {};
 
 template <class Precision, class Backend, class Form, class Gradients>
@@ -78,12 +78,14 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
 ///     constexpr auto backward = tka::sparse_attention_backward<tka::bf16, tka::cpu>;
 ///     tka::plan const plan = backward.plan(shape, options, device,
 ///                                          {.form = tka::saved_form::threshold});
-///     tka::status const s = backward(plan, {.q = q, ..., .dq = dq, .dk = dk, .dv = dv}, workspace);
+///     tka::status const s = backward(plan, {.q = q, ..., .dq = dq, .dk = dk, .dv = dv},
+///     workspace);
 ///
 /// - plan's last argument: `form`, what names the sets (positions with
 ///   `options.budget = top_k(capacity)`; thresholds with the options of the forward pass; visible,
 ///   which is dense attention's backward); `order`, a `gradient_order`: by_row is the default.
-/// - Every key of a sequence is written: gradients of keys never selected are exactly 0. A NaN stays
+/// - Every key of a sequence is written: gradients of keys never selected are exactly 0. A NaN
+/// stays
 ///   in the row, and in the keys that the row selected. An empty row has gradients 0.
 /// - Scratch holds sums for the keys and a float a row and head: nothing of q_len * kv_len.
 /// - by_row: the sum of a key is a chain over rows, then heads, in order; bits depend on nothing

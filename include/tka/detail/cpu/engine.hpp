@@ -103,8 +103,8 @@ class engine {
   static constexpr std::uint64_t instance = instance_of<Problem>("cpu");
 
   /// A call that is given thresholds scores again, and keeps what passes them.
-  using gated =
-      problem<exact_radix, typename Problem::precision, typename Problem::form, task::select_attend>;
+  using gated = problem<exact_radix, typename Problem::precision, typename Problem::form,
+                        task::select_attend>;
   static constexpr bool takes_thresholds = !Problem::selects && gated::scope_exists;
 
   template <class Device>

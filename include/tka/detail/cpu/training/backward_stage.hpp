@@ -97,9 +97,7 @@ class backward_stage {
         run_heads(row, what, span, sums, kept + h);
       }
     } else {
-      heads_ = {.first = first,
-                .count = group,
-                .scope_head = Problem::per_kv_group ? row.head : 0};
+      heads_ = {.first = first, .count = group, .scope_head = Problem::per_kv_group ? row.head : 0};
       run_heads(row, what, span, sums, kept);
     }
   }
@@ -177,7 +175,7 @@ class backward_stage {
       if (what.rows) kept[h] = empty ? 0.0f : dot(out, args_.o.at(at.outer, head, at.token));
       row_[h].delta = kept[h];
       // Nothing reaches infinity, so an empty head beside others has no probabilities.
-      row_[h].lse = empty                         ? -minus_infinity
+      row_[h].lse = empty                          ? -minus_infinity
                     : args_.sink_logits == nullptr ? lse
                                                    : joined_lse(lse, args_.sink_logits[head]);
       any |= !empty;

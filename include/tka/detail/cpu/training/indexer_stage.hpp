@@ -177,8 +177,7 @@ class indexer_stage {
   }
 
   /// Index scores of a step of keys, to score_; the products of heads stay in raw_.
-  void score_step(training_row const& row, std::int32_t const* index,
-                  std::int32_t count) noexcept {
+  void score_step(training_row const& row, std::int32_t const* index, std::int32_t count) noexcept {
     shape const& s = plan_.shape;
     for (std::int32_t j = 0; j < count; ++j) {
       location const at = Problem::kv_source::locate(args_.kv, row.of.b, index[j], s.page_size);

@@ -33,7 +33,9 @@ template <class Problem>
 class row_keys {
  public:
   row_keys(plan const& p, arguments<Problem> const& a) noexcept
-      : plan_(p), args_(a), form_(p.selection.get<typename Problem::selector::row_numbers>().form) {}
+      : plan_(p),
+        args_(a),
+        form_(p.selection.get<typename Problem::selector::row_numbers>().form) {}
 
   void carve(arena& memory) noexcept {
     index_ = memory.take<std::int32_t>(step_keys);
@@ -87,8 +89,7 @@ class row_keys {
   void pass(sequence const& s, std::int32_t token, location at, std::int32_t head, key_span span,
             Score& score, Use& use) noexcept {
     visible_range const range = range_of<Problem>(plan_, args_, s, token);
-    ordered_key const limit =
-        to_ordered(*args_.saved.threshold_score.at(at.outer, head, at.token));
+    ordered_key const limit = to_ordered(*args_.saved.threshold_score.at(at.outer, head, at.token));
     std::int64_t const last = *args_.saved.threshold_position.at(at.outer, head, at.token);
     each_tile(range, span, [&](std::int32_t first, std::int32_t count) {
       score(first, count, score_);

@@ -29,9 +29,10 @@
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 /// Two phases. With one split a worker does all rows of a sequence and key head in order, and only
-/// what is summed over rows is left for the second phase. With more, `by_row` makes the gradients of
-/// rows first, a block of rows an item, and then those of keys, a range of keys an item, in the same
-/// order; `unordered` does a share of the rows an item, with sums of its own, and then adds these.
+/// what is summed over rows is left for the second phase. With more, `by_row` makes the gradients
+/// of rows first, a block of rows an item, and then those of keys, a range of keys an item, in the
+/// same order; `unordered` does a share of the rows an item, with sums of its own, and then adds
+/// these.
 template <class Problem, class Stage>
 class training_engine {
   using rules = typename Problem::selector::row_numbers;
@@ -113,8 +114,7 @@ class training_engine {
       range_keys = ceil_div(ceil_div(s.kv_len, tile_keys), splits) * tile_keys;
       bool const in_ranges = splits > 1 && ordered;
       slot_floats = std::int64_t{in_ranges ? range_keys : s.kv_len} * Stage::key_floats(s);
-      std::int64_t const slots =
-          splits > 1 && !ordered ? units_of(s) * splits : p.schedule.workers;
+      std::int64_t const slots = splits > 1 && !ordered ? units_of(s) * splits : p.schedule.workers;
       arguments<Problem> const none{};
       Stage stage{p, none};
       arena one{nullptr};
@@ -123,8 +123,7 @@ class training_engine {
       arena memory{scratch};
       kept = memory.take<float>(units_of(s) * s.q_len * Stage::row_floats(s));
       sums = memory.take<float>(slots * slot_floats);
-      worker = memory.take<std::byte>(static_cast<std::int64_t>(worker_bytes) *
-                                      p.schedule.workers);
+      worker = memory.take<std::byte>(static_cast<std::int64_t>(worker_bytes) * p.schedule.workers);
       bytes = memory.used();
     }
   };
@@ -160,45 +159,45 @@ class training_engine {
                 });
     } else {
       std::int32_t const share = ceil_div(plan_.shape.q_len, splits);
-      each_item(splits, [&](sequence const& s, std::int32_t head, std::int64_t unit,
-                            std::int32_t n) {
-        float* const sums = slot(unit * splits + n);
-        key_span const all{0, keys_of(s)};
-        clear(sums, all);
-        rows(s, head, n * share, share, {true, true}, all, sums);
-      });
+      each_item(splits,
+                [&](sequence const& s, std::int32_t head, std::int64_t unit, std::int32_t n) {
+                  float* const sums = slot(unit * splits + n);
+                  key_span const all{0, keys_of(s)};
+                  clear(sums, all);
+                  rows(s, head, n * share, share, {true, true}, all, sums);
+                });
     }
   }
 
   void second_phase() const noexcept {
     std::int32_t const splits = plan_.schedule.splits;
     if (splits > 1) {
-      each_item(splits, [&](sequence const& s, std::int32_t head, std::int64_t unit,
-                            std::int32_t n) {
-        std::int32_t const keys = keys_of(s);
-        key_span const range{std::min(keys, n * space_.range_keys),
-                             std::min<std::int32_t>(keys, (n + 1) * space_.range_keys)};
-        if (ordered_) {
-          float* const sums = own_sums();
-          clear(sums, range);
-          rows(s, head, 0, s.queries, {false, true}, range, sums);
-          write(s, head, range, sums);
-        } else {
-          float* const sums = slot(unit * splits) + range.from * key_floats_;
-          for (std::int32_t other = 1; other < splits; ++other) {
-            add(sums, slot(unit * splits + other) + range.from * key_floats_, range);
-          }
-          write(s, head, range, sums);
-        }
-      });
+      each_item(splits,
+                [&](sequence const& s, std::int32_t head, std::int64_t unit, std::int32_t n) {
+                  std::int32_t const keys = keys_of(s);
+                  key_span const range{std::min(keys, n * space_.range_keys),
+                                       std::min<std::int32_t>(keys, (n + 1) * space_.range_keys)};
+                  if (ordered_) {
+                    float* const sums = own_sums();
+                    clear(sums, range);
+                    rows(s, head, 0, s.queries, {false, true}, range, sums);
+                    write(s, head, range, sums);
+                  } else {
+                    float* const sums = slot(unit * splits) + range.from * key_floats_;
+                    for (std::int32_t other = 1; other < splits; ++other) {
+                      add(sums, slot(unit * splits + other) + range.from * key_floats_, range);
+                    }
+                    write(s, head, range, sums);
+                  }
+                });
     }
     stage_.finish(worker_, workers_, [&](std::int32_t b, std::int32_t head, std::int32_t token) {
       return kept(b, head, token);
     });
   }
 
-  /// function(sequence, key head, number of the unit, part) for this worker's share of `parts` items
-  /// a unit.
+  /// function(sequence, key head, number of the unit, part) for this worker's share of `parts`
+  /// items a unit.
   template <class Function>
   void each_item(std::int32_t parts, Function&& function) const noexcept {
     std::int32_t const heads = Stage::key_heads(plan_.shape);
