@@ -68,7 +68,8 @@ enum class status : std::int32_t {
       return "options: window must be >= 1 for a sliding window; sinks and recent must be >= 0";
     case status::invalid_selection:
       return "selection: a number of the policy is out of range; bucketed takes recall_target in "
-             "(0, 1), or buckets in 1..2^24 and per_bucket in 1..64";
+             "(0, 1), or buckets in 1..2^24 and per_bucket in 1..64; synthetic_fidelity takes "
+             "precision in [0, 1]; a saved selection has the form that its call takes";
     case status::metric_unavailable:
       return "options.metrics: lse_visible, retained mass and visible entropy exist only where "
              "the attention score of every visible key is computed (selection by q.k)";

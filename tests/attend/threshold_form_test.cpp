@@ -5,9 +5,9 @@
 /// attend_selected over sets that thresholds name: the bits of the call that made them.
 
 #include <support/compare.hpp>
-#include <training/training_case.hpp>
 
 #include <doctest/doctest.h>
+#include <training/training_case.hpp>
 
 #include <cstdint>
 #include <vector>
@@ -23,8 +23,8 @@ std::string threshold_difference(batch<Precision> const& x, tka::options const& 
   constexpr auto call = tka::attend_selected<Precision, support::backend, Form>;
   auto const s = forward<Precision, Form>(x, o);
   for (int const threads : {1, 2, 5}) {
-    tka::plan const p = call.plan(x.shape(), o, {.threads = threads},
-                                  {.form = tka::saved_form::threshold});
+    tka::plan const p =
+        call.plan(x.shape(), o, {.threads = threads}, {.form = tka::saved_form::threshold});
     if (p.status != tka::status::ok) return tka::to_string(p.status);
     std::vector<typename Precision::output_type> out(s.o.size());
     std::vector<float> lse(s.lse.size());
@@ -67,8 +67,8 @@ TEST_CASE("[tka.attend_selected] [tka.threshold] attends over the set that a thr
       o.combine = tka::combine::sum;
       CHECK(threshold_difference<tka::bf16, ragged<tka::scope::kv_group>>(x, o) == "");
     }
-    tka::options o{.budget = tka::ratio(1, 8, 10), .scale = 0.25f, .sinks = 3, .recent = 6,
-                   .window = 200};
+    tka::options o{
+        .budget = tka::ratio(1, 8, 10), .scale = 0.25f, .sinks = 3, .recent = 6, .window = 200};
     CHECK(threshold_difference<tka::bf16, ragged<tka::visibility::sliding_window>>(x, o) == "");
     o.budget = tka::top_k(12);
     x.k_of_sequence = {4, 12, 7, 0, 9};
@@ -80,8 +80,7 @@ TEST_CASE("[tka.attend_selected] [tka.status] thresholds where they name no set"
   using tka::status;
   tka::shape const s{.q_heads = 2, .kv_heads = 1, .kv_len = 8, .qk_dim = 16, .v_dim = 16};
   tka::options o{.budget = tka::top_k(4), .scale = 0.25f};
-  constexpr auto all =
-      tka::attend_selected<tka::fp32, tka::cpu, tka::form<tka::scope::all_heads>>;
+  constexpr auto all = tka::attend_selected<tka::fp32, tka::cpu, tka::form<tka::scope::all_heads>>;
   CHECK(all.supported(s, o, {.threads = 1}, {.form = tka::saved_form::threshold}) ==
         status::unsupported_call);
   CHECK(all.supported(s, o, {.threads = 1}) == status::ok);
@@ -101,8 +100,7 @@ TEST_CASE("[tka.attend_selected] [tka.status] thresholds where they name no set"
   t.positions = tka::hnd(list, 2, 1, 4);
   t.count = tka::hnd(list, 2, 1, 1);
   CHECK(support::run(heads, p, t) == status::null_pointer);
-  constexpr auto group =
-      tka::attend_selected<tka::fp32, tka::cpu, tka::form<tka::scope::kv_group>>;
+  constexpr auto group = tka::attend_selected<tka::fp32, tka::cpu, tka::form<tka::scope::kv_group>>;
   o.combine = tka::combine::softmax_sum;
   CHECK(group.supported(s, o, {.threads = 1}, {.form = tka::saved_form::threshold}) ==
         status::unsupported_call);

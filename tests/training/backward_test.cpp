@@ -252,7 +252,6 @@ TEST_CASE("[tka.backward] k >= visible is dense attention") {
   x.sinks = filled<float>(4, random, 1.0f);
   tka::options const o = options_of(400, 1.5f);
   auto s = forward<tka::fp32, heads_form>(x, o);
-  CHECK(distance(s.lse_visible, widened(s.lse)) < 1e-6);
   auto const one = backward<tka::fp32, heads_form>(x, s, o);
   auto const visible = backward<tka::fp32, heads_form>(x, s, o, {.form = saved_form::visible});
   check_near(visible, {widened(one.q), widened(one.k), widened(one.v), {}, widened(one.sinks)},
