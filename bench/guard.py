@@ -6,15 +6,15 @@
 
     bench/guard.py BEFORE.json AFTER.json [--minimum 0.03] [--factor 3] [--all] ...
 
-Either file may be Google Benchmark's output with repetitions, that of a run_matrix.py, of
-bench/cuda/decode.py, or of bench/compile_time.py, where a tenth is allowed since each is taken once.
+Either file may be Google Benchmark's output with repetitions, that of cpu/run_matrix.py or cuda/run.py, or
+of compile_time.py, where a tenth is allowed since each is taken once.
 
-Where both files come of one run_matrix.py with `--against`, of at least 7 rounds in each of which both
-programs ran one process, the order drawn by a coin, a point has moved where the median over the rounds of
-after / before differs by more than `--minimum`, and where its mean stands out further from its scatter than
-that of any point does with the names of the programs swapped in any rounds, in all points at once (with
-8 rounds: 127 ways; with more, all but 1 in 128 of them). If the programs are the same, only the coin tells
-them apart: anything is then reported in one of 128 comparisons, however restless the machine.
+Where both files come of one run of two builds that took turns (`--against`, `--paired`), of at least 7 rounds,
+the order in each drawn by a coin, a point has moved where the median over the rounds of after / before differs
+by more than `--minimum`, and where its mean stands out further from its scatter than that of any point does
+with the names of the builds swapped in any rounds, in all points at once (with 8 rounds: 127 ways; with more,
+all but 1 in 128 of them). If the builds are the same, only the coin tells them apart: anything is then reported
+in one of 128 comparisons, however restless the machine.
 
 Elsewhere a point has moved where the medians of its repetitions differ by more than `--minimum` and by
 more than `--factor` times the scatter of both runs (median absolute deviations, scaled to standard
@@ -105,18 +105,6 @@ def of_matrix(data, statistic):
     return points
 
 
-def of_cuda(data):
-    points = {}
-    for place in data["points"]:
-        for name, found in place["contenders"].items():
-            point = points.setdefault(f"{place['batch']}x{place['kv_len']}/{name}", Point([]))
-            if found.get("samples_us"):
-                point.samples = found["samples_us"]
-            else:
-                point.refused = str(found.get("check", {}).get("problem") or "not timed")
-    return points
-
-
 def of_compile_times(data):
     return {name: Point([s] * FEWEST, minimum=COMPILE_MINIMUM) for name, s in data["compile_seconds"].items()}
 
@@ -136,8 +124,6 @@ def read(path, statistic):
             points = of_google_benchmark(data, statistic)
         elif "compile_seconds" in data:
             points = of_compile_times(data)
-        elif "contenders" in data["points"][0]:
-            points = of_cuda(data)
         else:
             points = of_matrix(data, statistic)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:

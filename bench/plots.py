@@ -24,10 +24,10 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator  # noqa: E402
 
-import points  # noqa: E402
+from points import BASE as EVERY_AXIS  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BASE = {axis: value for axis, value in points.BASE.items() if axis not in ("recall", "short")}
+BASE = {axis: value for axis, value in EVERY_AXIS.items() if axis not in ("recall", "short")}
 STYLE = {
     "svg.hashsalt": "tka", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e6e6e6",
@@ -75,7 +75,7 @@ class Results:
         for p in self.points:
             axes = p["axes"]
             here = (axes.get("batch"), axes.get("kv_len"), axes.get("precision", "bf16")) == (batch, kv_len, precision)
-            if p["name"].startswith(f"peer/{name}/") and here:
+            if p["name"].startswith(f"peer/{name}/") and here and not axes.keys() & {"q_len", "heads"}:
                 return p
         return None
 

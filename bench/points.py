@@ -46,11 +46,11 @@ K = 1024
 BASE = {
     "selection": "exact_radix", "recall": 0.0, "precision": "bf16", "scope": "query_head", "kv": "contiguous",
     "batch": 1, "kv_len": 32 * K, "k": 2048, "bound": "exact", "scores": "normal", "cache": "cold",
-    "short": False,  # in the list that two builds are compared by
+    "short": False,  # only CPU: in the list that two builds are compared by
 }
 HEADS = "32-8x128"  # query heads - key heads x dimension, or qk_dim-v_dim
 # Axes of the GPU that a name shows where they differ from this.
-MORE = {"task": "attend", "heads": HEADS, "q_len": 1, "metrics": "selected", "route": 0}
+MORE = {"task": "attend", "heads": HEADS, "q_len": 1, "metrics": "selected", "route": "own"}
 CUDA_BASE = {**BASE, "batch": 8, **MORE}
 PAGE_SIZE, INDEX_HEADS = 64, 64
 
@@ -115,37 +115,35 @@ def cuda_matrix():
     sizes += [(8, n * K) for n in (8, 32, 128, 1024)] + [(64, n * K) for n in (8, 32, 128)]
     sizes += [(256, 8 * K), (256, 32 * K), (256, 1024 * K)]  # the last fits no memory, and says so
     for batch, kv_len in sizes:
-        listed = (batch, kv_len) in ((1, 8 * K), (1, 128 * K), (8, 32 * K), (64, 8 * K))
-        yield {"batch": batch, "kv_len": kv_len, "short": listed}
+        yield {"batch": batch, "kv_len": kv_len}
     for batch, kv_len in sizes:
         if kv_len > 128 * K or batch * kv_len > 64 * 32 * K:
             continue
-        base = (batch, kv_len) == (8, 32 * K)
-        yield {"batch": batch, "kv_len": kv_len, "scope": "kv_group", "short": base}
-        yield bucketed(batch=batch, kv_len=kv_len, short=base)
-        yield indexer(batch=batch, kv_len=kv_len, short=base)
-    yield bucketed(scope="kv_group", short=True)
+        yield {"batch": batch, "kv_len": kv_len, "scope": "kv_group"}
+        yield bucketed(batch=batch, kv_len=kv_len)
+        yield indexer(batch=batch, kv_len=kv_len)
+    yield bucketed(scope="kv_group")
     for precision in ("fp32", "fp16", "fp8"):
-        yield {"precision": precision, "short": True}
+        yield {"precision": precision}
     yield {"precision": "fp8", "scope": "kv_group"}
     yield bucketed(precision="fp8")
     for recall in (0.9, 0.99, 0.999):
         yield indexer(recall)
     for recall in (0.8, 0.9, 0.95, 0.999, 1.0):
         yield bucketed(recall)
-    yield {"kv": "paged", "short": True}
+    yield {"kv": "paged"}
     yield {"kv": "paged", "batch": 64, "kv_len": 8 * K}
     for k in (64, 256, 1024, 4096):
-        yield {"k": k, "short": k in (64, 4096)}
+        yield {"k": k}
     for batch, kv_len in ((1, 8 * K), (8, 32 * K), (64, 8 * K)):
-        yield {"batch": batch, "kv_len": kv_len, "bound": "1M", "short": batch == 8}
+        yield {"batch": batch, "kv_len": kv_len, "bound": "1M"}
     for axes in ({}, {"scope": "kv_group"}):
         yield {"batch": 1, "kv_len": 8 * K, "cache": "warm", **axes}
     for scores in SCORES[1:]:
-        yield {"scores": scores, "short": scores in ("narrow", "zeros_94", "recorded")}
+        yield {"scores": scores}
         yield bucketed(scores=scores)
     for batch, kv_len in ((1, 128 * K), (8, 32 * K), (64, 8 * K)):
-        yield {"selection": "stored_scores", "batch": batch, "kv_len": kv_len, "short": batch == 8}
+        yield {"selection": "stored_scores", "batch": batch, "kv_len": kv_len}
         yield from map(partial(peer, batch=batch, kv_len=kv_len), SELECT_PEERS)
     for batch, kv_len in sizes:
         if kv_len <= 512 * K and batch * kv_len <= 64 * 32 * K:
@@ -153,6 +151,9 @@ def cuda_matrix():
     for scope in ("query_head", "kv_group"):
         for task in ("select", "attend_selected"):
             yield {"task": task, "scope": scope}
+    for route in ("staged", "looped"):
+        for batch, kv_len in ((1, 8 * K), (8, 32 * K)):
+            yield {"batch": batch, "kv_len": kv_len, "route": route}
 
 
 

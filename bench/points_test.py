@@ -17,7 +17,7 @@ class Points(unittest.TestCase):
             listed = points.points(machine)
             names = [points.name_of(p) for p in listed]
             self.assertEqual(len(names), len(set(names)))
-            self.assertTrue(any(n.startswith("short/") for n in names))
+            self.assertEqual(any(n.startswith("short/") for n in names), machine == "cpu")
             compiled = points.combinations(machine)
             for point in listed:
                 axes = results.axes_of(points.name_of(point))

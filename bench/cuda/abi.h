@@ -18,6 +18,9 @@ extern "C" {
 #define TKA_BENCH_ABI 4
 int32_t tka_bench_abi(void);
 
+/* What `route` counts; the first is the plan's own choice. */
+#define TKA_BENCH_ROUTES "own", "staged", "looped"
+
 struct tka_bench_call {
   int32_t batch, q_heads, kv_heads, q_len;
   int32_t kv_len; /* the bound of the plan; real lengths are in tka_bench_tensors */
@@ -26,7 +29,7 @@ struct tka_bench_call {
   int32_t page_size;              /* only paged */
   int32_t index_heads, index_dim; /* only with an indexer */
   int32_t visible;                /* not 0: lse_visible can be made */
-  int32_t route;                  /* 0: the plan's own; no other yet */
+  int32_t route;                  /* of TKA_BENCH_ROUTES; a plan that it cannot serve is refused */
   float scale;
   float recall;          /* only bucketed; 0: the library's own target */
   int64_t scratch_limit; /* 0: the library's own */
@@ -36,7 +39,7 @@ struct tka_bench_plan {
   int32_t status;
   int32_t capacity;
   int32_t scope_heads;
-  int32_t route;
+  int32_t route;          /* that was taken; 0: none of those that have names here */
   double expected_recall; /* of a selection that is not exact, else 1 */
   int64_t scratch_bytes, state_bytes;
 };

@@ -8,7 +8,6 @@ import math
 import pathlib
 import subprocess
 import sys
-import time
 
 import torch
 
@@ -20,6 +19,10 @@ PAST_CACHE = 768 << 20  # bytes that a device has read between two uses of the s
 MOST_SETS = 48
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 SEED_VALUES, SEED_KEYS, SEED_QUERIES, SEED_INDEX = 1, 3, 4, 5
+
+
+class Broken(Exception):
+    """A capture that failed: PyTorch's allocator does not survive it, another process must go on."""
 
 
 class Cuda:
@@ -55,6 +58,8 @@ class Cuda:
         try:
             with torch.cuda.graph(graph):
                 enqueue()
+        except (Failure, RuntimeError) as problem:
+            raise Broken(f"capture: {problem}") from problem
         finally:
             torch.cuda.set_stream(self.stream)
         kernels = library.count_kernels(graph.raw_cuda_graph()) if hasattr(graph, "raw_cuda_graph") else None
@@ -92,39 +97,10 @@ class Cuda:
         }
 
 
-class DryRun:
-    """The CPU in its place: shows that the code runs, its times mean nothing."""
-
-    name = "cpu"
-
-    def handle(self):
-        return None
-
-    def synchronize(self):
-        pass
-
-    def free_bytes(self):
-        return 4 << 30
-
-    def release(self):
-        gc.collect()
-
-    def graph(self, enqueue, library):
-        return enqueue, None
-
-    def elapsed_us(self, replay, times):
-        begin = time.perf_counter()
-        for _ in range(times):
-            replay()
-        return 1e6 * (time.perf_counter() - begin)
-
-    def describe(self):
-        return {"device": "dry run on a CPU", "driver": None, "torch": torch.__version__}
-
-
 def sets_for(point, bytes_read):
     """How many sets of inputs leave every cache; one where they may stay."""
-    return 1 if point["cache"] == "warm" else max(1, min(MOST_SETS, math.ceil(PAST_CACHE / bytes_read)))
+    most = 2 if point["q_len"] >= 1024 else MOST_SETS  # a prompt is bound by its products, and takes long
+    return 1 if point["cache"] == "warm" else max(1, min(most, math.ceil(PAST_CACHE / bytes_read)))
 
 
 def is_plain(point):
@@ -144,9 +120,6 @@ class Pool:
 
     def __init__(self, device, library, dtype, elements, seed=None):
         self.data = torch.empty(elements, dtype=dtype, device=device.name)
-        if device.name != "cuda":
-            self.data.copy_(torch.randn(elements, generator=torch.Generator().manual_seed(seed or 0)))
-            return
         at, element, stream = self.data.data_ptr(), list(DTYPES.values()).index(dtype), device.handle()
         if seed is None:
             error = library.fill_keys(at, element, 0, elements // 128, stream)

@@ -43,6 +43,8 @@ struct entry {
   static entry*& first() noexcept;
 };
 
+inline constexpr char const* routes[] = {TKA_BENCH_ROUTES};
+
 /// The tasks: which call, and the tensors that it takes beside q and k.
 namespace attend {
 template <class Selection, class Precision, class Form>
@@ -93,8 +95,11 @@ class planned final : public runner {
       if constexpr (requires { by.by.recall_target; }) by.by.recall_target = c.recall;
     }
     plan_ = call_.plan(shape, options, tka::cuda::query(), by);
-    // A route is forced here, once options have one.
-    if (c.route != 0) plan_.status = tka::status::plan_mismatch;
+    if (c.route != 0) {
+      tka::schedule wanted = plan_.schedule;
+      wanted.route = routes[c.route];
+      plan_ = call_.reschedule(plan_, wanted);
+    }
   }
 
   [[nodiscard]] tka::plan const& plan() const noexcept override { return plan_; }

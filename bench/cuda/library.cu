@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 namespace tka_bench {
@@ -90,6 +91,13 @@ __global__ void __launch_bounds__(512) gather_kernel(uint4 const* from, std::int
   keep(x, sink);
 }
 
+[[nodiscard]] std::int32_t route_of(tka::plan const& p) {
+  for (std::int32_t i = static_cast<std::int32_t>(std::size(routes)) - 1; i > 0; --i) {
+    if (p.schedule.route == tka::route_name(routes[i])) return i;
+  }
+  return 0;
+}
+
 [[nodiscard]] int blocks() { return 4 * std::max(1, tka::cuda::query().multiprocessors); }
 
 }  // namespace
@@ -107,7 +115,7 @@ void* tka_bench_create(char const* combination, tka_bench_call const* c, tka_ben
     *out = {.status = static_cast<std::int32_t>(p.status),
             .capacity = p.capacity,
             .scope_heads = p.scope_heads,
-            .route = 0,
+            .route = tka_bench::route_of(p),
             .expected_recall = r->expected_recall(),
             .scratch_bytes = static_cast<std::int64_t>(p.scratch_bytes),
             .state_bytes = static_cast<std::int64_t>(p.state_bytes)};

@@ -42,6 +42,7 @@ def declared(text):
 
 
 ABI, STRUCTURES, FUNCTIONS = declared(HEADER.read_text("utf-8"))
+ROUTES = re.findall(r'"(\w+)"', re.search(r"#define TKA_BENCH_ROUTES (.*)", HEADER.read_text("utf-8"))[1])
 Call, Plan, Tensors = (STRUCTURES[name] for name in ("call", "plan", "tensors"))
 
 

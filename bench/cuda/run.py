@@ -145,14 +145,17 @@ def result_of(state, label, about):
 
 
 def remarks(result):
-    """One line for whatever did not run, was wrong, or scattered."""
+    """One line for whatever did not run, was wrong, or scattered; those of one reason together."""
+    refused = {}
     for point in result["points"]:
         if "refused" in point:
-            yield f"{point['name']}: {point['refused']}"
+            refused.setdefault(point["refused"], []).append(point["name"])
         elif point["spread"] > 0.1:
             yield f"{point['name']}: spread {point['spread']:.0%}"
         if point.get("same_bits_as_before") is False:
             yield f"{point['name']}: other bits than before"
+    for why, names in refused.items():
+        yield names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "") + f": {why}"
 
 
 def main():
@@ -166,7 +169,6 @@ def main():
     parser.add_argument("--seconds", type=float, default=3600, help="begin nothing new after so long")
     parser.add_argument("--patience", type=float, default=40.0, help="seconds a step may take before it counts as hung")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "build/bench-cuda/cuda.json")
-    parser.add_argument("--dry-run", action="store_true", help="on a CPU, to see that it runs; no time means anything")
     options = parser.parse_args()
 
     libraries = {"": options.library}
@@ -189,7 +191,6 @@ def main():
         "rounds": options.rounds or (12 if paired else 9),
         "turns": turns,
         "deadline": time.time() + options.seconds,
-        "dry_run": options.dry_run,
     }
 
     def command(state, fd):

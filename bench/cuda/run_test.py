@@ -119,6 +119,8 @@ class Results(unittest.TestCase):
         self.assertNotIn("rejected", result)
         self.assertEqual(result["commit"], "c")
         self.assertEqual(list(run.remarks(result)), ["full/b:1: infeasible"])
+        result["points"].append({"name": "full/c:1", "refused": "infeasible"})
+        self.assertEqual(list(run.remarks(result)), ["full/b:1 and 1 more: infeasible"])
         after = run.result_of(self.state(), "after", {})
         self.assertEqual(list(run.remarks(after)), ["full/a:1: other bits than before"])
 

@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 import points
 from inputs import DTYPES
-from library import Failure, Planned, Tensors
+from library import ROUTES, Failure, Planned, Tensors
 from reference import Reference, check_stored
 
 COMPOSED_RECALL = 0.97  # its scores are rounded to 16 bits, so near ties fall otherwise
@@ -68,7 +68,7 @@ class Tka(Subject):
             "batch": inputs.batch, "q_heads": inputs.q_heads, "kv_heads": inputs.kv_heads, "q_len": inputs.q_len,
             "kv_len": 1 << 20 if point["bound"] == "1M" else inputs.kv_len, "qk_dim": inputs.qk_dim,
             "v_dim": inputs.v_dim, "k": inputs.k_kept, "page_size": points.PAGE_SIZE if inputs.paged else 0,
-            "visible": int(point["metrics"] == "visible"), "route": point["route"], "scale": inputs.scale,
+            "visible": int(point["metrics"] == "visible"), "route": ROUTES.index(point["route"]), "scale": inputs.scale,
             "recall": point["recall"],
         }
         if inputs.indexed:

@@ -19,10 +19,11 @@ import torch
 
 import inputs
 import points
-from library import Failure, Library
+from library import ROUTES, Failure, Library
 from subjects import PEERS, Tka
 
 LEAST_US = 2000.0  # of one sample: so many replays that it takes as long
+LONG_US, LONG_ROUNDS = 50_000.0, 3  # a replay that takes longer is sampled so often
 SHARED = ("batch", "kv_len", "q_len", "heads", "cache")  # points with these in common take turns
 
 
@@ -37,16 +38,18 @@ def places(listed):
 
 def time_in_turn(device, graphs, rounds, coin, step):
     """{key: [us of a call, one a round]}; graphs: {key: (replay, calls in it)}; key[0] is the point."""
-    times, samples = {}, {key: [] for key in graphs}
+    times, limits, samples = {}, {}, {key: [] for key in graphs}
     for key, (replay, _) in graphs.items():
         step(key, "first replay")
         device.elapsed_us(replay, 1)
-        times[key] = max(1, min(500, math.ceil(LEAST_US / max(device.elapsed_us(replay, 1), 1.0))))
+        once = max(device.elapsed_us(replay, 1), 1.0)
+        times[key] = max(1, min(500, math.ceil(LEAST_US / once)))
+        limits[key] = LONG_ROUNDS if once > LONG_US else rounds
     names = list(dict.fromkeys(key[0] for key in graphs))
     for r in range(rounds):
         order = names[r % len(names) :] + names[: r % len(names)] if names else []
         for name in order:
-            labels = [key for key in graphs if key[0] == name]
+            labels = [key for key in graphs if key[0] == name and r < limits[key]]
             for key in coin.sample(labels, len(labels)):
                 replay, calls = graphs[key]
                 step(key, "timing")
@@ -57,10 +60,10 @@ def time_in_turn(device, graphs, rounds, coin, step):
 
 def measure_ceilings(device, library, step):
     """What the device can do: reads in order, gathered rows of 256 bytes, an empty kernel in a graph."""
-    size = (4 << 30) if device.name == "cuda" else 1 << 24
+    size = 4 << 30
     buffer = torch.empty(size // 4, dtype=torch.int32, device=device.name).random_()
     sink = torch.zeros(1, dtype=torch.int32, device=device.name)
-    rows = torch.randint(0, size // 256, (min(size // 256, 1 << 22),), dtype=torch.int32, device=device.name)
+    rows = torch.randint(0, size // 256, (1 << 22,), dtype=torch.int32, device=device.name)
 
     def read():
         library.check_cuda(library.read(buffer.data_ptr(), size, sink.data_ptr(), device.handle()), "read kernel")
@@ -168,7 +171,8 @@ class Place:
         figures = subject.check()
         result |= work_of(subject.point, subject.inputs, figures.pop("v_rows", None)) | figures
         if getattr(subject, "planned", None):
-            result["scratch_bytes"], result["route"] = subject.planned.plan.scratch_bytes, subject.planned.plan.route
+            plan = subject.planned.plan
+            result |= {"scratch_bytes": plan.scratch_bytes, "route": ROUTES[plan.route]}
         subject.spoil()
         self.step(key, "warm-up")
         for i in range(min(3, subject.calls)):
@@ -215,7 +219,7 @@ def work(options, state, send):
 
     step(None, "start")
     torch.set_grad_enabled(False)
-    device = inputs.DryRun() if options["dry_run"] else inputs.Cuda()
+    device = inputs.Cuda()
     libraries = {label: Library(path) for label, path in options["libraries"].items()}
     first = next(iter(libraries.values()))
     options["coin"] = random.Random(options["turns"])

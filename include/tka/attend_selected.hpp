@@ -10,6 +10,7 @@
 #include <tka/detail/shared/call.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/form.hpp>
+#include <tka/mask.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
 #include <tka/precision/fp32.hpp>
@@ -36,6 +37,7 @@ struct attend_tensors {
   typename Form::kv_source::tensors kv{};
   typename Form::query_source::tensors query{};
   detail::layout_tensors<typename Form::cache_layout> scales{};
+  mask_tensors mask{};                           ///< only with thresholds
   std::int32_t const* k_per_sequence = nullptr;  ///< [batch] only with thresholds
   float const* sink_logits = nullptr;
 

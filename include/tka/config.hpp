@@ -11,6 +11,9 @@
 #if !defined(__cpp_concepts) || __cpp_concepts < 201907L
 #error "tka needs C++20 with concepts: compile with -std=c++20 (g++ 11, clang 14 or newer)"
 #endif
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "tka needs NaN, infinities and -0: compile without -ffast-math, -Ofast and the like"
+#endif
 
 // Two inline namespaces keep code apart that must not meet at link time.
 //

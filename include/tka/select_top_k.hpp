@@ -10,6 +10,7 @@
 #include <tka/detail/shared/call.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/form.hpp>
+#include <tka/mask.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
 #include <tka/precision/fp32.hpp>
@@ -36,6 +37,7 @@ struct selection_tensors {
   typename Form::query_source::tensors query{};
   detail::layout_tensors<typename Form::cache_layout> scales{};
   typename Selection::tensors index{};
+  mask_tensors mask{};
 
   std::int32_t const* k_per_sequence = nullptr;
   /// [batch, scope_heads, q_len] both or none: only keys at or before (score, position) in the

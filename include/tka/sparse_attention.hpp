@@ -10,6 +10,7 @@
 #include <tka/detail/shared/call.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/form.hpp>
+#include <tka/mask.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
 #include <tka/precision/fp32.hpp>
@@ -38,6 +39,7 @@ struct attention_tensors {
   typename Form::query_source::tensors query{};  ///< borders and positions of the queries
   detail::layout_tensors<typename Form::cache_layout> scales{};  ///< only layout::scaled
   typename Selection::tensors index{};  ///< what the selection reads beside q and k
+  mask_tensors mask{};                  ///< masks of the host beside the form's visibility
 
   std::int32_t const* k_per_sequence = nullptr;  ///< [batch] budgets, clamped to plan.capacity
   float const* sink_logits = nullptr;  ///< [q_heads] joins the softmax's denominator, not lse

@@ -45,6 +45,12 @@ void each_pointer(Tensors& t, Function const& function) {
     function(t.scales.v.data);
   }
   if constexpr (requires { t.index; }) each_index_pointer(t.index, function);
+  if constexpr (requires { t.mask; }) {
+    function(t.mask.first);
+    function(t.mask.row_begin.data);
+    function(t.mask.row_end.data);
+    function(t.mask.drafts.data);
+  }
   if constexpr (requires { t.k_per_sequence; }) function(t.k_per_sequence);
   if constexpr (requires { t.sink_logits; }) function(t.sink_logits);
   if constexpr (requires { t.given_threshold_score; }) {

@@ -6,6 +6,10 @@
 
 #pragma once
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#error "tka::cuda needs compute capability 8.0 or newer: compile with -arch=sm_80 or above"
+#endif
+
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/engine.cuh>
 #include <tka/detail/cuda/dispatch/run_rows.cuh>

@@ -136,6 +136,7 @@ class engine {
     to.query = a.query;
     to.kv = a.kv;
     to.scales = a.scales;
+    to.mask = a.mask;
     to.k_per_sequence = a.k_per_sequence;
     to.sink_logits = a.sink_logits;
     to.given_threshold_score = a.given_threshold_score;

@@ -9,6 +9,7 @@
 #include <tka/concepts.hpp>
 #include <tka/config.hpp>
 #include <tka/form.hpp>
+#include <tka/mask.hpp>
 #include <tka/plan.hpp>
 #include <tka/saved_selection.hpp>
 #include <tka/scale_view.hpp>
@@ -137,6 +138,7 @@ struct arguments {
   layout_tensors<typename Problem::cache_layout> scales{};
   typename Problem::selection::tensors index{};
 
+  mask_tensors mask{};
   std::int32_t const* k_per_sequence = nullptr;
   float const* sink_logits = nullptr;
   tensor_view<std::int32_t const> given_positions{};
@@ -180,6 +182,7 @@ template <class Problem, class Tensors>
   }
   if constexpr (Problem::selects) {
     a.index = t.index;
+    a.mask = t.mask;
     a.k_per_sequence = t.k_per_sequence;
     a.positions = t.positions;
     a.count = t.count;
@@ -201,6 +204,7 @@ template <class Problem, class Tensors>
     a.given_count = t.count;
     a.given_threshold_score = t.threshold_score;
     a.given_threshold_position = t.threshold_position;
+    a.mask = t.mask;
     a.k_per_sequence = t.k_per_sequence;
   }
   return a;

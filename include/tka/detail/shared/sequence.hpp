@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/detail/shared/visible_range.hpp>
+#include <tka/mask.hpp>
 #include <tka/plan.hpp>
 #include <tka/status.hpp>
 
@@ -62,8 +63,22 @@ template <class Problem>
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE visible_range range_of(plan const& p, arguments<Problem> const& a,
                                                      sequence const& s, std::int32_t i) noexcept {
-  return visible_range_of<typename Problem::visibility>(position_of_query<Problem>(a, s, i),
-                                                        s.length, p.options, {s.k, p.capacity});
+  std::int64_t const position = position_of_query<Problem>(a, s, i);
+  mask_tensors const& m = a.mask;
+  location const at = Problem::query_source::locate(a.query, s.b, i);
+  row_mask mask{};
+  if (m.first != nullptr) mask.begin = m.first[s.b];
+  if (m.row_begin) {
+    std::int64_t const begin = *m.row_begin.at(at.outer, 0, at.token);
+    mask.begin = begin > mask.begin ? begin : mask.begin;
+  }
+  if (m.row_end) mask.end = *m.row_end.at(at.outer, 0, at.token);
+  if (m.draft_keys > 0) {
+    mask.draft_keys = m.draft_keys;
+    mask.drafts = *m.drafts.at(at.outer, 0, at.token);
+  }
+  return visible_range_of<typename Problem::visibility>(position, s.length, p.options, mask,
+                                                        {s.k, p.capacity});
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -101,24 +101,18 @@ class score_stage {
     }
   }
 
-  /// Keys of the tile are visible to the token at all.
-  [[nodiscard]] static bool touches(visible_range const& r, std::int32_t first,
-                                    std::int32_t count) noexcept {
-    return first < r.end && (first < r.sinks_end || first + count > r.main_begin);
-  }
-
   void take_tile(std::int32_t tile, selection_store<Problem>& selected,
                  list_store<Problem> const& lists, pass what) noexcept {
     std::int32_t const first = tile * tile_keys;
     std::int32_t const count = std::min(tile_keys, end_ - first);
     bool wanted = false;
-    for (std::int32_t i = 0; i < tokens_; ++i) wanted |= touches(range_[i], first, count);
+    for (std::int32_t i = 0; i < tokens_; ++i) wanted |= range_[i].touches(first, count);
     if (!wanted) return;
     keys_.locate(args_.kv, sequence_.b, plan_.shape.page_size, first, count, end_);
     if (keys_.missing()) report(args_.error, data_error::page_out_of_range);
     if constexpr (source::by_products) multiply();
     for (std::int32_t i = 0; i < tokens_; ++i) {
-      if (!touches(range_[i], first, count)) continue;
+      if (!range_[i].touches(first, count)) continue;
       if (lists.visible != nullptr && what != pass::select) measure(i, tile, lists);
       if (what == pass::measure) continue;
       for (std::int32_t r = 0; r < each_; ++r) select(i, r, selected, lists);
@@ -146,7 +140,7 @@ class score_stage {
   [[nodiscard]] bool all_compete(visible_range const& r) const noexcept {
     std::int32_t const first = keys_.first();
     std::int32_t const last = first + keys_.count();
-    return !keys_.missing() && first >= r.main_begin && last <= r.end && first >= r.forced_head &&
+    return !keys_.missing() && r.all_visible(first, keys_.count()) && first >= r.forced_head &&
            last <= r.forced_tail;
   }
 

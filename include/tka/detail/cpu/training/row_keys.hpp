@@ -119,7 +119,7 @@ class row_keys {
     std::int32_t const end = std::min(span.to, range.end);
     for (std::int32_t first = span.from; first < end; first += tile_keys) {
       std::int32_t const count = std::min(tile_keys, end - first);
-      if (first < range.sinks_end || first + count > range.main_begin) function(first, count);
+      if (range.touches(first, count)) function(first, count);
     }
   }
 

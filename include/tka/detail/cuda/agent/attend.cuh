@@ -381,7 +381,7 @@ class attend_agent {
       } else {
         score = memory_->score[h][key];
       }
-      x[n] = now.value[key] == nullptr ? minus_infinity() : to_logit(c_.p.options, score);
+      x[n] = now.value[key] == nullptr ? minus_infinity : to_logit(c_.p.options, score);
     }
     softmax_sums sums = memory_->sums[h];
     float const factor = add_logits(sums, x);

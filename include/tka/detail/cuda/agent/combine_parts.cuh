@@ -12,6 +12,7 @@
 #include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
+#include <tka/detail/cuda/warp/warp_crew.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
 #include <tka/detail/cuda/work/schedule.cuh>
@@ -19,7 +20,10 @@
 #include <tka/detail/cuda/work/view.cuh>
 #include <tka/detail/cuda/work/visible_sums.cuh>
 #include <tka/detail/cuda/work/wave.cuh>
+#include <tka/detail/shared/list_entry.hpp>
 #include <tka/detail/shared/ordered_key.hpp>
+#include <tka/detail/shared/output_row.hpp>
+#include <tka/detail/shared/score/source.hpp>
 
 #include <cstdint>
 
@@ -63,30 +67,10 @@ class combine_parts_agent {
   __device__ void write_list_end(slot<Problem> const& own) const noexcept {
     location const at = own.query(c_);
     std::int32_t const count = own.entries();
-    auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
-    if (c_.a.positions) {
-      std::int32_t* const out = c_.a.positions.at(at.outer, own.scope_head, at.token);
-      for (std::int32_t i = count + lane; i < c_.p.capacity; i += 32) out[i] = -1;
-    }
-    if (c_.a.scores) {
-      float* const out = c_.a.scores.at(at.outer, own.scope_head, at.token);
-      for (std::int32_t i = count + lane; i < c_.p.capacity; i += 32) out[i] = minus_infinity();
-    }
-    if (lane > 0) return;
-    if (c_.a.count) *c_.a.count.at(at.outer, own.scope_head, at.token) = count;
-    std::uint64_t const last = own.state()->last_kept;
-    bool const none = last == ~std::uint64_t{0};
-    if (c_.a.threshold_score) {
-      auto const key =
-          static_cast<ordered_key>(static_cast<std::uint32_t>(last >> 32) ^ 0x80000000u);
-      *c_.a.threshold_score.at(at.outer, own.scope_head, at.token) =
-          from_ordered(none ? key_of_nan : key);
-    }
-    if (c_.a.threshold_position) {
-      auto const local =
-          static_cast<std::int32_t>(0x7fffffffu - static_cast<std::uint32_t>(last & 0xffffffffu));
-      *c_.a.threshold_position.at(at.outer, own.scope_head, at.token) =
-          none ? -1 : static_cast<std::int32_t>(global_position(c_.p.options.shard, local));
+    list_output_of(c_.a, at, own.scope_head, c_.p.capacity).put_tail(count, warp_crew{});
+    if (threadIdx.x % 32 == 0) {
+      put_count(c_.a, at, own.scope_head, count, own.state()->last_kept.unpacked(),
+                c_.p.options.shard);
     }
   }
 
@@ -105,7 +89,7 @@ class combine_parts_agent {
     for (std::int32_t first = 0; first < parts; first += 32) {
       all.merge(merge_lanes(sums_of(first + lane)));
     }
-    float const scale = output_scale(all, head);
+    float const scale = output_scale(all, c_.a.sink_logits, head);
     location const at = own.query(c_);
     auto* const out = c_.a.o.at(at.outer, head, at.token);
     constexpr int own_parts = 8;  // divides 32
@@ -154,36 +138,15 @@ class combine_parts_agent {
     write_metrics(own, at, head, in_selection, all);
   }
 
-  [[nodiscard]] __device__ float output_scale(softmax_sums const& all,
-                                              std::int32_t head) const noexcept {
-    if (all.empty()) return 0.0f;
-    if (c_.a.sink_logits == nullptr) return 1.0f / all.sum;
-    // The sink joins the denominator, referred to the larger of both maxima.
-    float const sink = c_.a.sink_logits[head];
-    float const most = sink > all.max ? sink : all.max;
-    float const own = expf(all.max - most);
-    return own / (all.sum * own + expf(sink - most));
-  }
-
   __device__ void write_metrics(slot<Problem> const& own, location at, std::int32_t head,
                                 std::int32_t in_selection, softmax_sums const& all) const noexcept {
     bool const writes = threadIdx.x % 32 == 0;
-    if (writes && c_.a.lse) put(c_.a.lse, at, head, all.lse());
-    if (writes && c_.a.entropy) put(c_.a.entropy, at, head, all.entropy());
-    if constexpr (Problem::selects && Problem::by_query_key) {
+    if (writes) put_metrics(c_.a, at, head, all);
+    if constexpr (score_source_t<Problem>::is_attention_score) {
       if (c_.p.options.metrics != metrics::visible) return;
       softmax_sums const seen = visible_sums(own, own.range(c_).range, in_selection);
-      if (!writes) return;
-      put(c_.a.lse_visible, at, head, seen.lse());
-      put(c_.a.entropy_visible, at, head, seen.entropy());
-      put(c_.a.retained_mass, at, head,
-          all.empty() || seen.empty() ? 1.0f : expf(all.lse() - seen.lse()));
+      if (writes) put_visible_metrics(c_.a, at, head, all, seen);
     }
-  }
-
-  static __device__ void put(tensor_view<float> const& view, location at, std::int32_t head,
-                             float value) noexcept {
-    if (view) *view.at(at.outer, head, at.token) = value;
   }
 
   wave_view<Problem> const& c_;

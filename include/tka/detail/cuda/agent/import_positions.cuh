@@ -18,6 +18,7 @@
 #include <tka/detail/cuda/work/slot.cuh>
 #include <tka/detail/cuda/work/view.cuh>
 #include <tka/detail/cuda/work/wave.cuh>
+#include <tka/detail/shared/local_index.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 #include <tka/status.hpp>
 
@@ -72,13 +73,10 @@ class import_positions_agent {
   /// The local index of a position; negative where it is not here.
   [[nodiscard]] __device__ std::int32_t local_of(slot<Problem> const& own,
                                                  std::int32_t position) const noexcept {
-    if (position < 0 || position >= own.entry->of.length) {
-      if (position != -1) report(c_.a.error, data_error::position_out_of_range);
-      return -1;
-    }
-    shard const& part = c_.p.options.shard;
-    auto const local = static_cast<std::int32_t>(local_below(part, position));
-    if (local_below(part, std::int64_t{position} + 1) == local) return -1;  // another shard's
+    std::int32_t const local =
+        local_index_of_entry(c_.p.options.shard, own.entry->of.length, position,
+                             [this](data_error bit) { report(c_.a.error, bit); });
+    if (local < 0) return -1;
     location const l =
         Problem::kv_source::locate(c_.a.kv, own.entry->of.b, local, c_.p.shape.page_size);
     if (l.outer >= 0) return local;

@@ -63,12 +63,12 @@ class join_heads_agent {
            i += block_threads) {
         ordered_key& key = own.scores()[i];
         if (key == key_of_nothing) continue;
-        float total = minus_infinity();
+        float total = minus_infinity;
         for (std::int32_t h = 0; h < c_.g.heads; ++h) {
           float const raw = own.raw(h)[i];
-          if (raw == minus_infinity()) continue;
+          if (raw == minus_infinity) continue;
           float const p = expf(to_logit(c_.p.options, raw) - own.lse()[h]);
-          total = total == minus_infinity() ? p : total + p;
+          total = total == minus_infinity ? p : total + p;
         }
         key = to_ordered(total);
       }

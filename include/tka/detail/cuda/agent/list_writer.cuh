@@ -156,17 +156,15 @@ class list_writer {
       }
       if (scores_ != nullptr) scores_[slot] = from_ordered(at.key);
       if (wants_last_ && !rules_.forced(at.index)) {
-        // Smaller means later in the order: a smaller key, or an equal one at a larger position.
-        last_ = smaller(last_, std::uint64_t{radix_bits(at.key)} << 32 |
-                                   (0x7fffffffu - static_cast<std::uint32_t>(local)));
+        last_ = smaller(last_, packed_last_kept::pack(at.key, local));
       }
     }
   }
 
   /// Tells the slot which of its keys is the last in the order, if the caller asks for it.
   __device__ void note_last() noexcept {
-    if (last_ != ~std::uint64_t{0}) {
-      atomicMin(reinterpret_cast<unsigned long long*>(&state_->last_kept),
+    if (last_ != packed_last_kept::none) {
+      atomicMin(reinterpret_cast<unsigned long long*>(&state_->last_kept.bits),
                 static_cast<unsigned long long>(last_));
     }
   }
@@ -198,7 +196,7 @@ class list_writer {
   std::int32_t* positions_ = nullptr;
   float* scores_ = nullptr;
   bool wants_last_ = false;
-  std::uint64_t last_ = ~std::uint64_t{0};
+  std::uint64_t last_ = packed_last_kept::none;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

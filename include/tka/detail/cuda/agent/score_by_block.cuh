@@ -55,10 +55,12 @@ class score_by_block_agent {
   using C = product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>;
   using rows_type = decltype(scanned_keys<Problem>(std::declval<plan const&>(),
                                                    std::declval<arguments<Problem> const&>(), 0));
-  static constexpr bool scaled = !Problem::by_index && has_row_scales<Problem>;
+  using source = score_source_t<Problem>;
+  static constexpr bool scaled = source::is_attention_score && has_row_scales<Problem>;
   static constexpr int pitch = memory_type::score_pitch;
   /// Whether anything but its score is asked of a key.
-  static constexpr bool wants_places = Problem::kv_source::has_pages || scaled || Problem::by_index;
+  static constexpr bool wants_places =
+      Problem::kv_source::has_pages || scaled || source::has_key_factor;
 
  public:
   using memory = typename memory_type::fixed;
@@ -83,7 +85,7 @@ class score_by_block_agent {
   __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
     auto const thread = static_cast<std::int32_t>(threadIdx.x);
     if (unit_.has_first() && thread >= block_threads - 32) unit_.describe_slots();
-    if constexpr (Problem::by_given) {
+    if constexpr (!source::by_products) {
       for (std::int32_t t = unit_.next_tile(from, to); t < to; t = unit_.next_tile(t + 1, to))
         take_given(t);
     } else {
@@ -198,7 +200,7 @@ class score_by_block_agent {
 
   /// From scores in shared memory to the rows of the wave.
   __device__ void keep(std::int32_t tile) noexcept {
-    if constexpr (Problem::by_query_key) {
+    if constexpr (source::is_attention_score) {
       if (measures_) measure(tile);
     }
     if constexpr (geometry<Problem>::heads_are_units) {
@@ -224,10 +226,11 @@ class score_by_block_agent {
       std::int32_t const j = n % tile_keys;
       std::int32_t const i = memory_->token_of[r];
       compact_range const range{unit_.range(i)};
-      if (!whole && !range.range.visible(first + j)) continue;
+      if (!whole && !range.range.spans(first + j)) continue;
       ordered_key* const out = unit_.scores(r + i * (c_.g.head_block - heads_));
+      bool const seen = there(j) && (whole || range.range.visible(first + j));
       out[range.compact(first + j)] =
-          there(j) ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
+          seen ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
     }
   }
 
@@ -239,52 +242,34 @@ class score_by_block_agent {
       std::int32_t const i = n / tile_keys;
       std::int32_t const j = n % tile_keys;
       compact_range const range{unit_.range(i)};
-      if (!range.range.visible(first + j)) continue;
+      if (!range.range.spans(first + j)) continue;
+      bool const seen = there(j) && range.range.visible(first + j);
       std::uint32_t* const memory = unit_.row(i);
       std::int32_t const at = range.compact(first + j);
       float* const under_way = reinterpret_cast<float*>(unit_.scores(i)) + at;
       auto* const out = reinterpret_cast<ordered_key*>(under_way);
       if (keeps_raw<Problem>(c_.p.options)) {
         keep_raw(memory, i, j, at);
-        *out = there(j) ? 0 : key_of_nothing;
+        *out = seen ? 0 : key_of_nothing;
         continue;
       }
-      float s = first_head_ == 0 ? start() : *under_way;
+      float s = first_head_ == 0 ? source::first(c_.p.options) : *under_way;
       for (std::int32_t h = 0; h < heads_; ++h) {
-        s = join(s, memory_->score[(i * heads_ + h) * pitch + j], i, first_head_ + h);
+        s = source::join(device_arithmetic{}, c_.p.options, c_.a, s,
+                         memory_->score[(i * heads_ + h) * pitch + j], unit_.query(i),
+                         first_head_ + h);
       }
       if (first_head_ + heads_ < c_.g.heads) {
         *under_way = s;
-      } else if (!there(j)) {
+      } else if (!seen) {
         *out = key_of_nothing;
       } else {
-        if constexpr (Problem::by_index)
-          s *= index_scale({memory_->where[j].outer, memory_->where[j].token});
+        if constexpr (source::has_key_factor) {
+          s *= source::key_factor(c_.a, c_.p.shape,
+                                  {memory_->where[j].outer, memory_->where[j].token});
+        }
         *out = to_ordered(s);
       }
-    }
-  }
-
-  [[nodiscard]] __device__ float start() const noexcept {
-    return Problem::by_index ? 0.0f : first_score(c_.p.options);
-  }
-  /// Joins the score of the next head, in head order.
-  [[nodiscard]] __device__ float join(float s, float next, std::int32_t i,
-                                      std::int32_t head) const noexcept {
-    if constexpr (Problem::by_index) {
-      location const at = unit_.query(i);
-      float const positive = next <= 0.0f ? 0.0f : next;  // NaN passes
-      return __fmaf_rn(*c_.a.index.weights.at(at.outer, head, at.token), positive, s);
-    } else {
-      return join_scores(c_.p.options, s, next, head);
-    }
-  }
-  [[nodiscard]] __device__ float index_scale(location l) const noexcept {
-    using selection = typename Problem::selection;
-    if constexpr (std::is_same_v<typename selection::cache_layout, index_layout::page_132>) {
-      return scanned_keys<Problem>(c_.p, c_.a, 0).scale(l);
-    } else {
-      return c_.a.index.k_scales ? *c_.a.index.k_scales.at(l.outer, 0, l.token) : 1.0f;
     }
   }
 
@@ -304,13 +289,13 @@ class score_by_block_agent {
     for (std::int32_t r = warp; r < unit_.place().tokens * heads_; r += block_warps) {
       std::int32_t const i = r / heads_;
       float x[4];
-      float most = minus_infinity();
+      float most = minus_infinity;
       bool nan = false;
 #pragma unroll
       for (int n = 0; n < 4; ++n) {
         std::int32_t const j = lane + 32 * n;
         bool const seen = unit_.range(i).visible(tile * tile_keys + j) && there(j);
-        x[n] = seen ? to_logit(c_.p.options, memory_->score[r * pitch + j]) : minus_infinity();
+        x[n] = seen ? to_logit(c_.p.options, memory_->score[r * pitch + j]) : minus_infinity;
         most = fmaxf(most, x[n]);
         nan |= x[n] != x[n];
       }
@@ -318,7 +303,7 @@ class score_by_block_agent {
       nan = __any_sync(0xffffffffu, nan);
       float sum = 0.0f;
       float weighted = 0.0f;
-      if (nan || most > minus_infinity()) exponentials(x, most, sum, weighted);
+      if (nan || most > minus_infinity) exponentials(x, most, sum, weighted);
       if (lane > 0) continue;
       bool const own_row = geometry<Problem>::heads_are_units;
       std::int32_t const own = own_row ? i * c_.g.head_block + r % heads_ : i;
@@ -333,21 +318,22 @@ class score_by_block_agent {
 
   /// Scores of the caller's go into the rows as they are.
   __device__ void take_given(std::int32_t tile) noexcept {
-    if constexpr (Problem::by_given) {
+    if constexpr (!source::by_products) {
       for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x);
            n < unit_.place().tokens * tile_keys; n += block_threads) {
         std::int32_t const i = n / tile_keys;
         std::int32_t const local = tile * tile_keys + n % tile_keys;
         compact_range const range{unit_.range(i)};
-        if (!range.range.visible(local)) continue;
+        if (!range.range.spans(local)) continue;
         location const at = unit_.query(i);
         location const key = unit_.locate(local);
         ordered_key* const out = unit_.scores(i);
-        if (key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
+        bool const visible = range.range.visible(local);
+        if (visible && key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
         out[range.compact(local)] =
-            key.outer < 0
-                ? key_of_nothing
-                : to_ordered(c_.a.index.scores.at(at.outer, unit_.place().head, at.token)[local]);
+            visible && key.outer >= 0
+                ? to_ordered(source::score_row(c_.a, at, unit_.place().head)[local])
+                : key_of_nothing;
       }
     }
   }

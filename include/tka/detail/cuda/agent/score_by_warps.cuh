@@ -16,6 +16,7 @@
 #include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/row_ring.cuh>
+#include <tka/detail/cuda/warp/softmax.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
@@ -32,7 +33,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// Problems whose keys are multiplied on tensor cores, without scales.
 template <class Problem>
 inline constexpr bool scores_by_warps =
-    Problem::selects && Problem::by_query_key &&
+    score_source_t<Problem>::is_attention_score &&
     std::is_same_v<typename Problem::cache_layout, layout::plain> &&
     sizeof(product_type_t<typename scored<Problem>::query, typename scored<Problem>::key>) == 2;
 
@@ -109,11 +110,9 @@ class score_by_warps_agent {
   };
   /// Where a score row goes, and which keys it sees; none if there is no such row.
   struct score_row {
-    ordered_key* out;  ///< less the gap
-    std::int32_t sinks_end;
-    std::int32_t main_begin;
-    std::int32_t end;
-    std::int32_t gap;
+    ordered_key* out = nullptr;  ///< by local index, but for sinks, which lie `gap` further on
+    std::int32_t gap = 0;
+    visible_range const* range = nullptr;  ///< in shared memory
   };
 
   __device__ void scan_unit(std::int32_t from, std::int32_t to) noexcept {
@@ -144,8 +143,8 @@ class score_by_warps_agent {
     if (r >= rows) return {};
     std::int32_t const token = r / heads_;
     compact_range const range{unit_.range(token)};
-    return {unit_.scores(r + token * (c_.g.head_block - heads_)) - range.gap(),
-            range.range.sinks_end, range.range.main_begin, range.range.end, range.gap()};
+    return {unit_.scores(r + token * (c_.g.head_block - heads_)) - range.gap() - range.range.first,
+            range.gap(), &unit_.range(token)};
   }
 
   [[nodiscard]] __device__ std::int32_t first_key(position const& at) const noexcept {
@@ -296,10 +295,12 @@ class score_by_warps_agent {
         int const j = lane_ / 4 + i / 2 * 8;
         std::int32_t const local = first + j;
         ordered_key const key = (there >> j & 1) != 0 ? to_ordered(sum[i]) : key_of_nothing;
+        if (row.range == nullptr) continue;
         if (whole) {
-          if (row.end > 0) row.out[local] = key;
-        } else if (local < row.end && (local < row.sinks_end || local >= row.main_begin)) {
-          row.out[local < row.sinks_end ? local + row.gap : local] = key;
+          row.out[local] = key;
+        } else if (row.range->spans(local)) {
+          row.out[local < row.range->sinks_end ? local + row.gap : local] =
+              row.range->visible(local) ? key : key_of_nothing;
         }
       }
     } else {
@@ -316,13 +317,15 @@ class score_by_warps_agent {
     int const j = lane_ % step_keys;
     for (std::int32_t t = lane_ / step_keys; t < unit_.place().tokens; t += 32 / step_keys) {
       compact_range const range{unit_.range(t)};
-      if (!range.range.visible(first + j)) continue;
-      float s = first_score(c_.p.options);
+      if (!range.range.spans(first + j)) continue;
+      using source = score_source_t<Problem>;
+      float s = source::first(c_.p.options);
       for (std::int32_t h = 0; h < heads_; ++h) {
-        s = join_scores(c_.p.options, s, score[t * heads_ + h][j], h);
+        s = source::join(device_arithmetic{}, c_.p.options, c_.a, s, score[t * heads_ + h][j],
+                         location{}, h);
       }
-      unit_.scores(t)[range.compact(first + j)] =
-          (there >> j & 1) != 0 ? to_ordered(s) : key_of_nothing;
+      bool const seen = (there >> j & 1) != 0 && range.range.visible(first + j);
+      unit_.scores(t)[range.compact(first + j)] = seen ? to_ordered(s) : key_of_nothing;
     }
     __syncwarp();
   }

@@ -183,7 +183,7 @@ class select_agent {
     __syncthreads();  // the last slot is done with its memory
     if (threadIdx.x == 0) blocks.turn ^= 1;
     if (blocks.rank == 0 && threadIdx.x == 0) {
-      own.state()->last_kept = ~std::uint64_t{0};
+      own.state()->last_kept.bits = packed_last_kept::none;
       own.state()->parts_done = 0;
     }
     found at{{key_of_minus_infinity, 0}, false, -1};

@@ -177,7 +177,7 @@ class sum_values_agent {
 #pragma unroll
       for (int n = 0; n < tile_own_keys; ++n) {
         x[n] = (there >> n & 1) != 0 ? to_logit(c_.p.options, from_ordered(score_[n]))
-                                     : minus_infinity();
+                                     : minus_infinity;
       }
       factor = add_logits(sums, x);
 #pragma unroll

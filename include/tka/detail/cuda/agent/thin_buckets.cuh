@@ -32,7 +32,8 @@ struct slot_buckets {
   std::int32_t begin;
   std::int32_t middle;
   std::int32_t end;
-  std::int32_t gap;
+  std::int32_t offset;            ///< a local index less the compact one
+  std::int32_t offset_after_gap;  ///< the same from `middle` on
   std::int32_t buckets;
   std::int32_t per_bucket;
 
@@ -69,8 +70,9 @@ struct slot_buckets {
   /// keys there is nothing.
   template <int Keys, class Use>
   __device__ void each(std::int32_t bucket, Use&& use) const noexcept {
-    if (begin < middle) each_of<Keys>(begin, middle, 0, bucket, use);
-    if (larger(begin, middle) < end) each_of<Keys>(larger(begin, middle), end, gap, bucket, use);
+    if (begin < middle) each_of<Keys>(begin, middle, offset, bucket, use);
+    if (larger(begin, middle) < end)
+      each_of<Keys>(larger(begin, middle), end, offset_after_gap, bucket, use);
   }
   template <int Keys, class Use>
   __device__ void each_of(std::int32_t from, std::int32_t to, std::int32_t offset,
@@ -164,9 +166,10 @@ class thin_buckets_agent {
     slot_buckets keys{};
     keys.scores = next.scores;
     keys.begin = rules.head;
-    keys.middle = smaller(rules.sinks_end, rules.tail);
+    keys.middle = smaller(rules.sinks, rules.tail);
     keys.end = rules.tail;
-    keys.gap = rules.gap;
+    keys.offset = rules.first;
+    keys.offset_after_gap = rules.first + rules.gap;
     keys.buckets = rule_.buckets(smaller(rules.keep, rules.visible));
     keys.per_bucket = rule_.per_bucket;
     std::int64_t const buckets = keys.buckets;

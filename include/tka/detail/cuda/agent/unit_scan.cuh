@@ -112,6 +112,7 @@ class unit_scan {
   /// The first tile of [t, to) that any token of the unit sees, or `to`.
   [[nodiscard]] __device__ std::int32_t next_tile(std::int32_t t, std::int32_t to) const noexcept {
     std::int32_t const main = seen_.main_begin / tile_keys;
+    t = larger(t, seen_.first / tile_keys);
     if (t < main && std::int64_t{t} * tile_keys >= seen_.sinks_end) t = main;
     return t < to && std::int64_t{t} * tile_keys < seen_.end ? t : to;
   }
@@ -134,12 +135,7 @@ class unit_scan {
   /// The row of q of a token and one of the heads that are scored.
   [[nodiscard]] __device__ query_type const* query_row(std::int32_t token,
                                                        std::int32_t head) const noexcept {
-    location const at = query(token);
-    if constexpr (Problem::by_index) {
-      return c_.a.index.q.at(at.outer, head, at.token);
-    } else {
-      return c_.a.q.at(at.outer, place_.head * c_.g.heads + head, at.token);
-    }
+    return score_source_t<Problem>::query_row(c_.a, c_.g, query(token), place_.head, head);
   }
 
  private:
@@ -155,7 +151,8 @@ class unit_scan {
                                        static_cast<std::uint32_t>(pieces));
     }
     if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
-      // Between sinks and windows there is nothing to scan.
+      // Before the first key, and between sinks and windows, there is nothing to scan.
+      tile = smaller(tile + seen_.first / tile_keys, all);
       auto const sinks = static_cast<std::int32_t>(ceil_div(seen_.sinks_end, tile_keys));
       std::int32_t const gap = seen_.main_begin / tile_keys - sinks;
       if (tile > sinks && gap > 0) tile = smaller(tile + gap, all);
@@ -178,17 +175,19 @@ class unit_scan {
     }
     __syncthreads();
     seen_ = {};
+    seen_.first = memory_.range[0].first;
     seen_.main_begin = memory_.range[0].main_begin;
     all_from_ = 0;
     all_to_ = memory_.range[0].end;
 #pragma unroll 1
     for (std::int32_t i = 0; i < place_.tokens; ++i) {
       visible_range const& r = memory_.range[i];
+      seen_.first = smaller(seen_.first, r.first);
       seen_.sinks_end = larger(seen_.sinks_end, r.sinks_end);
       seen_.main_begin = smaller(seen_.main_begin, r.main_begin);
       seen_.end = larger(seen_.end, r.end);
       all_from_ = larger(all_from_, r.main_begin);
-      all_to_ = smaller(all_to_, r.end);
+      all_to_ = smaller(all_to_, smaller(r.end, r.drafts_begin));
     }
   }
 
@@ -206,15 +205,5 @@ class unit_scan {
   std::int32_t all_from_ = 0;  ///< [all_from_, all_to_) is seen by every token
   std::int32_t all_to_ = 0;
 };
-
-/// Scores of several heads become one, joined in head order.
-[[nodiscard]] __device__ inline float first_score(options const& o) noexcept {
-  return o.combine == combine::max ? minus_infinity() : 0.0f;
-}
-[[nodiscard]] __device__ inline float join_scores(options const& o, float s, float next,
-                                                  std::int32_t head) noexcept {
-  if (o.combine == combine::max) return (next > s || next != next) ? next : s;
-  return head == 0 ? next : s + next;
-}
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

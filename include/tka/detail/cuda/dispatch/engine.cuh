@@ -20,6 +20,7 @@
 #include <tka/detail/cuda/work/plan_numbers.cuh>
 #include <tka/detail/shared/check.hpp>
 #include <tka/detail/shared/problem.hpp>
+#include <tka/detail/shared/score/source.hpp>
 #include <tka/device.hpp>
 #include <tka/plan.hpp>
 #include <tka/workspace.hpp>
@@ -36,6 +37,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 template <class Problem>
 class engine {
   using precision = typename Problem::precision;
+  using source = score_source_t<Problem>;
   static constexpr bool mla = std::is_same_v<typename Problem::cache_layout, layout::mla_656>;
   using attend_type = product_type_t<typename precision::query_type, typename precision::key_type>;
   /// Query and key types that are multiplied, and values of the same product type.
@@ -110,12 +112,13 @@ class engine {
 
   [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const& a,
                                          workspace const& w) noexcept {
-    if constexpr (Problem::by_index) {
-      using selection = typename Problem::selection;
+    if constexpr (source::by_products) {
       // Pages of 132 bytes a token are copied by words.
-      if (std::is_same_v<typename selection::cache_layout, index_layout::page_132> &&
-          (reinterpret_cast<std::uintptr_t>(a.index.k.data) % 4 != 0 || a.index.k.batch % 4 != 0)) {
-        return status::misaligned;
+      if constexpr (std::is_same_v<typename source::key_layout, index_layout::page_132>) {
+        auto const pages = source::keys(a);
+        if (reinterpret_cast<std::uintptr_t>(pages.data) % 4 != 0 || pages.batch % 4 != 0) {
+          return status::misaligned;
+        }
       }
     }
     return check_run<Problem>(p, instance, a, w);
@@ -152,7 +155,7 @@ class engine {
       return dim >= 16 && dim <= most && dim % 16 == 0;
     };
     if (!served(s.qk_dim, max_qk_dim) || (Problem::attends && !served(s.v_dim, max_v_dim)) ||
-        (Problem::by_index && !served(s.index_dim, max_qk_dim))) {
+        (source::by_products && !served(source::dim(s), max_qk_dim))) {
       return status::unsupported_head_dim;
     }
     if (status const st = check_options<Problem>(o, by); st != status::ok) return st;

@@ -16,7 +16,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// Problems that may be asked for it.
 template <class Problem>
 inline constexpr bool joins_heads =
-    Problem::selects && Problem::by_query_key && Problem::per_kv_group;
+    score_source_t<Problem>::is_attention_score && Problem::per_kv_group;
 
 template <class Problem>
 struct join_variant {

@@ -80,7 +80,7 @@ struct score_by_block : score_variant<Problem> {
  private:
   /// Scores that are given pass through none.
   [[nodiscard]] TKA_HOST_DEVICE static constexpr int buffers(plan_numbers const& n) noexcept {
-    return Problem::by_given ? 0 : n.buffers;
+    return score_source_t<Problem>::by_products ? n.buffers : 0;
   }
 };
 

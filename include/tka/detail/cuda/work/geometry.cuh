@@ -12,6 +12,7 @@
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/cuda/work/math.cuh>
 #include <tka/detail/shared/problem.hpp>
+#include <tka/detail/shared/score/source.hpp>
 #include <tka/detail/shared/sequence.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 #include <tka/plan.hpp>
@@ -21,17 +22,17 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
-/// The type whose rows of q lie in shared memory while keys pass: what scores are multiplied in.
-template <class Problem>
+/// What is multiplied to score: nothing where scores or positions are given.
+template <class Problem, class Source = score_source_t<Problem>>
 struct scored {
   using query = typename Problem::precision::query_type;
   using key = typename Problem::precision::key_type;
 };
-template <class Problem>
-  requires(Problem::by_index)
-struct scored<Problem> {
-  using query = typename Problem::selection::precision::query_type;
-  using key = typename Problem::selection::precision::key_type;
+template <class Problem, class Source>
+  requires(Source::by_products)
+struct scored<Problem, Source> {
+  using query = typename Source::query_type;
+  using key = typename Source::key_type;
 };
 
 /// The cut that a plan fixes for all its sequences. A unit is one scanning head and a tile of query
@@ -48,18 +49,14 @@ struct geometry {
   std::int32_t dim;          ///< of the rows that are scored
 
   /// Each block of heads has its own selections, so it is a unit; else it is a pass of one unit.
-  static constexpr bool heads_are_units = Problem::by_query_key && Problem::per_query_head;
+  static constexpr bool heads_are_units = score_source_t<Problem>::each_head;
 
   TKA_HOST_DEVICE explicit geometry(plan const& p) noexcept {
     shape const& s = p.shape;
-    heads = !Problem::selects       ? 1
-            : Problem::by_query_key ? s.group()
-            : Problem::by_index     ? s.index_heads
-                                    : 1;
-    scan_heads = Problem::by_query_key && Problem::selects ? s.kv_heads
-                 : Problem::by_index                       ? 1
-                                                           : p.scope_heads;
-    dim = Problem::by_index ? s.index_dim : s.qk_dim;
+    using source = score_source_t<Problem>;
+    heads = source::score_heads(s);
+    scan_heads = Problem::selects ? source::scan_heads(s) : p.scope_heads;
+    dim = source::by_products ? source::dim(s) : s.qk_dim;
     std::int32_t const most = rows_that_fit(dim);
     head_block = smaller(heads, most);
     head_blocks = static_cast<std::int32_t>(ceil_div(heads, head_block));
@@ -80,6 +77,8 @@ struct geometry {
   [[nodiscard]] TKA_HOST_DEVICE std::int32_t rows(std::int32_t q_len) const noexcept {
     return larger(smaller(tokens, q_len), 1) * head_block;
   }
+  /// Query heads of a key head, where the scores are theirs.
+  [[nodiscard]] TKA_HOST_DEVICE std::int32_t group() const noexcept { return heads; }
   /// Units of one tile of tokens.
   [[nodiscard]] TKA_HOST_DEVICE std::int32_t units_of_tile() const noexcept {
     return scan_heads * (heads_are_units ? head_blocks : 1);
@@ -93,21 +92,21 @@ struct geometry {
 /// Sums over visible keys are kept: for metrics, or to normalise scores before combining heads.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr bool sums_visible(options const& o) noexcept {
-  return Problem::selects && Problem::by_query_key &&
+  return score_source_t<Problem>::is_attention_score &&
          (o.metrics == metrics::visible ||
           (Problem::per_kv_group && o.combine == combine::softmax_sum));
 }
 /// Scores of all heads are kept until their sums are known.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE constexpr bool keeps_raw(options const& o) noexcept {
-  return Problem::selects && Problem::by_query_key && Problem::per_kv_group &&
+  return score_source_t<Problem>::is_attention_score && Problem::per_kv_group &&
          o.combine == combine::softmax_sum;
 }
 
 /// The selection was made by the scores of attention: they need not be computed again.
 template <class Problem>
 inline constexpr bool knows_scores =
-    Problem::selects && Problem::by_query_key && Problem::per_query_head;
+    score_source_t<Problem>::is_attention_score && score_source_t<Problem>::each_head;
 
 /// Query heads that attend over one selection.
 template <class Problem>

@@ -31,7 +31,8 @@ struct selection_rules {
   std::int32_t keep;
   std::int32_t head;  ///< [0, head) and [tail, visible) are forced
   std::int32_t tail;
-  std::int32_t sinks_end;  ///< compact index c is local index c below it, else c + gap
+  std::int32_t first;
+  std::int32_t sinks;  ///< compact index c is local index c + first below it, else c + first + gap
   std::int32_t gap;
   bool given;  ///< a threshold of the caller's
   bool plain;  ///< every key above -inf competes
@@ -41,7 +42,7 @@ struct selection_rules {
 
   [[nodiscard]] __device__ bool keeps_all() const noexcept { return visible <= keep; }
   [[nodiscard]] __device__ std::int32_t local(std::int32_t c) const noexcept {
-    return c < sinks_end ? c : c + gap;
+    return (c < sinks ? c : c + gap) + first;
   }
   [[nodiscard]] __device__ bool forced(std::int32_t c) const noexcept {
     return c < head || c >= tail;
@@ -79,7 +80,8 @@ template <class Problem>
   r.keep = range.range.keep;
   r.head = range.head();
   r.tail = range.tail();
-  r.sinks_end = range.range.sinks_end;
+  r.first = range.range.first;
+  r.sinks = range.sinks();
   r.gap = range.gap();
   r.shard = c.p.options.shard;
   r.given = static_cast<bool>(c.a.given_threshold_score);

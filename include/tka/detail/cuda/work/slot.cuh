@@ -55,23 +55,29 @@ template <class Problem>
   return s.count == 1 ? local : position_in_shards(s, local);
 }
 
-/// Visible keys of a row, counted without the gap: compact index c is local index c, or c + gap.
+/// The keys that a row spans, counted from the first without the gap: compact index c is local
+/// index c + first, or c + first + gap.
 struct compact_range {
   visible_range range;
 
   [[nodiscard]] __device__ std::int32_t gap() const noexcept {
     return range.main_begin - range.sinks_end;
   }
-  [[nodiscard]] __device__ std::int32_t visible() const noexcept { return range.end - gap(); }
-  [[nodiscard]] __device__ std::int32_t local(std::int32_t c) const noexcept {
-    return c < range.sinks_end ? c : c + gap();
+  [[nodiscard]] __device__ std::int32_t visible() const noexcept { return range.keys(); }
+  /// Of these the sinks.
+  [[nodiscard]] __device__ std::int32_t sinks() const noexcept {
+    return range.sinks_end - range.first;
   }
   [[nodiscard]] __device__ std::int32_t compact(std::int32_t local) const noexcept {
-    return local < range.sinks_end ? local : local - gap();
+    return (local < range.sinks_end ? local : local - gap()) - range.first;
   }
   /// Compact indices [0, head()) and [tail(), visible()) are forced.
-  [[nodiscard]] __device__ std::int32_t head() const noexcept { return range.forced_head; }
-  [[nodiscard]] __device__ std::int32_t tail() const noexcept { return range.forced_tail - gap(); }
+  [[nodiscard]] __device__ std::int32_t head() const noexcept {
+    return range.forced_head - range.first;
+  }
+  [[nodiscard]] __device__ std::int32_t tail() const noexcept {
+    return range.forced_tail - gap() - range.first;
+  }
 };
 
 /// Query heads that attend together over one selection.

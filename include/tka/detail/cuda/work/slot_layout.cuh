@@ -11,6 +11,8 @@
 #include <tka/detail/cuda/tuning/select.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
+#include <tka/detail/shared/list_entry.hpp>
+#include <tka/detail/shared/ordered_key.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 #include <tka/plan.hpp>
 
@@ -19,9 +21,26 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
+/// The last key kept in the order, as one number that blocks may take the least of: a smaller one
+/// is a smaller key, or an equal one at a larger position.
+struct packed_last_kept {
+  static constexpr std::uint64_t none = ~std::uint64_t{0};
+  std::uint64_t bits;
+
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::uint64_t pack(ordered_key key,
+                                                                    std::int32_t local) noexcept {
+    return std::uint64_t{radix_bits(key)} << 32 | (0x7fffffffu - static_cast<std::uint32_t>(local));
+  }
+  [[nodiscard]] TKA_HOST_DEVICE constexpr last_kept unpacked() const noexcept {
+    if (bits == none) return {};
+    return {.key = key_of_radix_bits(static_cast<std::uint32_t>(bits >> 32)),
+            .index = static_cast<std::int32_t>(0x7fffffffu - static_cast<std::uint32_t>(bits))};
+  }
+};
+
 /// What is known of a selection under way; the first line of its slot.
 struct slot_state {
-  std::uint64_t last_kept;       ///< order and position of the last key kept: see `list_writer`
+  packed_last_kept last_kept;
   std::uint32_t selected_count;  ///< entries of its list
   std::uint32_t parts_done;      ///< of its list, attended, for all blocks of heads
   std::uint32_t unused[28];

@@ -26,7 +26,7 @@ template <class Problem>
   softmax_sums s{};
   for (std::int64_t t = lane; t * tile_keys < range.end; t += 32) {
     std::int64_t const first = t * tile_keys;
-    if (!(first < range.sinks_end || first + tile_keys > range.main_begin)) continue;
+    if (!range.touches(first, tile_keys)) continue;
     float const* const part = own.sums(head, static_cast<std::int32_t>(t));
     s.merge({part[0], part[1], part[2]});
   }

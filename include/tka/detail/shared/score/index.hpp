@@ -42,9 +42,10 @@ struct index_source {
     return s.index_dim;
   }
 
-  template <class Arguments>
-  [[nodiscard]] TKA_HOST_DEVICE static query_type const* query_row(Arguments const& a, shape const&,
-                                                                   location query, std::int32_t,
+  template <class Arguments, class Extents>
+  [[nodiscard]] TKA_HOST_DEVICE static query_type const* query_row(Arguments const& a,
+                                                                   Extents const&, location query,
+                                                                   std::int32_t,
                                                                    std::int32_t head) noexcept {
     return a.index.q.at(query.outer, head, query.token);
   }

@@ -51,9 +51,10 @@ struct query_key_source {
     return s.qk_dim;
   }
 
-  template <class Arguments>
+  /// `s`: a shape, or what else knows its group.
+  template <class Arguments, class Extents>
   [[nodiscard]] TKA_HOST_DEVICE static query_type const* query_row(Arguments const& a,
-                                                                   shape const& s, location query,
+                                                                   Extents const& s, location query,
                                                                    std::int32_t scan_head,
                                                                    std::int32_t head) noexcept {
     return a.q.at(query.outer, std::int64_t{scan_head} * s.group() + head, query.token);
