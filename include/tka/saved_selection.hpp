@@ -28,8 +28,8 @@ enum class saved_form : std::int32_t {
 ///
 /// threshold: a row's set is its forced keys and the visible keys at or before (score, position) in
 /// the order of selection: bit for bit the set that an exact selection made. For that the form,
-/// budget, sinks, recent, window, combine, shard, mask and k_per_sequence are those of the call that
-/// made it.
+/// budget, sinks, recent, window, combine, shard, mask and k_per_sequence are those of the call
+/// that made it.
 struct saved_selection {
   tensor_view<std::int32_t const> positions{};           ///< [batch, scope_heads, q_len, capacity]
   tensor_view<std::int32_t const> count{};               ///< [batch, scope_heads, q_len]

@@ -35,7 +35,7 @@ struct backward_tensors {
   typename Form::kv_source::tensors kv{};
   typename Form::query_source::tensors query{};
   saved_selection saved{};                       ///< in the form that was planned for
-  mask_tensors mask{};  ///< as in the forward pass; not with positions
+  mask_tensors mask{};                           ///< as in the forward pass; not with positions
   std::int32_t const* k_per_sequence = nullptr;  ///< [batch] only with thresholds
   float const* sink_logits = nullptr;            ///< [q_heads] as in the forward pass
 

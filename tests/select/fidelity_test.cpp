@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// synthetic_fidelity: sizes, shares and members of its sets, told from the exact ranking.
+/// synthetic_fidelity: its sets, told from the exact ranking and the draws.
 
 #include <tka/select/fidelity.hpp>
 #include <tka/select_top_k.hpp>
@@ -14,28 +14,17 @@
 #include <support/run.hpp>
 
 #include <doctest/doctest.h>
+#include <select/fidelity_policy.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <string>
 #include <vector>
-
-namespace {
-/// The policy of the case that runs.
-tka::synthetic_fidelity tested{};
-}  // namespace
-
-namespace support {
-template <>
-tka::synthetic_fidelity selection_of<tka::synthetic_fidelity>(oracle::rules const&) {
-  return tested;
-}
-}  // namespace support
 
 namespace {
 
 using namespace support;
+using select_tests::tested;
 
 using set = std::vector<int>;
 
@@ -66,30 +55,33 @@ ranked rank(oracle::rules const& r, oracle::sequence const& s, int i, int h) {
   return out;
 }
 
-/// What is wrong with one set, or "".
-std::string set_fault(ranked const& row, set const& got, int budget, tka::synthetic_fidelity by) {
-  auto const has = [](set const& list, int x) {
-    return std::find(list.begin(), list.end(), x) != list.end();
-  };
-  for (int const f : row.forced) {
-    if (!has(got, f)) return "a forced key is missing";
-  }
+/// The `count` first of `from`, by their draws.
+set drawn(set from, int count, std::uint64_t stream) {
+  std::stable_sort(from.begin(), from.end());
+  std::stable_sort(from.begin(), from.end(), [&](int a, int b) {
+    return tka::fidelity_numbers::draw(stream, a) > tka::fidelity_numbers::draw(stream, b);
+  });
+  from.resize(static_cast<std::size_t>(count));
+  return from;
+}
+
+/// The set of one row, from its ranking. Every backend must find it: nothing here is rounded but
+/// the share.
+set expected_set(ranked const& row, int budget, tka::synthetic_fidelity by, std::uint64_t stream) {
   int const keys = static_cast<int>(row.order.size());
   int const top = std::min(budget - static_cast<int>(row.forced.size()), keys);
-  if (static_cast<int>(got.size()) != top + static_cast<int>(row.forced.size())) {
-    return "of another size";
-  }
   int const wanted = static_cast<int>(std::lround(static_cast<double>(by.precision) * top));
   int const kept = std::max(wanted, top - (keys - top));
-  int found = 0;
-  for (int n = 0; n < top; ++n) found += has(got, row.order[static_cast<std::size_t>(n)]) ? 1 : 0;
-  if (found != kept) return std::to_string(found) + " true ones for " + std::to_string(kept);
-  if (by.fill == tka::fill::random) return "";
-  for (int n = top; n < keys; ++n) {
-    bool const next = n < top + (top - kept);
-    if (has(got, row.order[static_cast<std::size_t>(n)]) != next) return "filled by another rank";
-  }
-  return "";
+  set const best(row.order.begin(), row.order.begin() + top);
+  set const others(row.order.begin() + top, row.order.end());
+  set out = drawn(best, kept, stream);
+  set const fillers = by.fill == tka::fill::random
+                          ? drawn(others, top - kept, stream)
+                          : set(others.begin(), others.begin() + (top - kept));
+  out.insert(out.end(), fillers.begin(), fillers.end());
+  out.insert(out.end(), row.forced.begin(), row.forced.end());
+  std::sort(out.begin(), out.end());
+  return out;
 }
 
 template <class Form>
@@ -104,8 +96,9 @@ void check_sets(char const* name, oracle::rules const& r, contents what) {
     auto const& s = p.sequences[b];
     for (int h = 0; h < r.scope_heads(); ++h) {
       for (int i = 0; i < s.q_len; ++i) {
-        CHECK(set_fault(rank(r, s, i, h), got.positions_of(b, s.q_len, h, i),
-                        oracle::budget_of(r, s, i), tested) == "");
+        auto const stream = tested.derive().stream(s.position_of_query(i), h);
+        CHECK(got.positions_of(b, s.q_len, h, i) ==
+              expected_set(rank(r, s, i, h), oracle::budget_of(r, s, i), tested, stream));
       }
     }
   }
@@ -180,14 +173,14 @@ TEST_CASE("synthetic_fidelity draws evenly") {
 }
 
 TEST_CASE("[tka.status] synthetic_fidelity out of range is a status") {
-  constexpr auto call = tka::select_top_k<tka::synthetic_fidelity, tka::fp32, tka::cpu>;
+  constexpr auto call = tka::select_top_k<tka::synthetic_fidelity, tka::fp32, backend>;
   tka::shape const s{.q_heads = 1, .kv_heads = 1, .kv_len = 10, .qk_dim = 16, .v_dim = 16};
   tka::options const o{.budget = tka::top_k(4), .scale = 1.0f};
   for (float const wrong : {-0.1f, 1.1f, NAN}) {
-    CHECK(call.supported(s, o, {.threads = 1}, {.precision = wrong}) ==
+    CHECK(call.supported(s, o, device_of(), {.precision = wrong}) ==
           tka::status::invalid_selection);
   }
-  CHECK(call.supported(s, o, {.threads = 1}, {.fill = static_cast<tka::fill>(9)}) ==
+  CHECK(call.supported(s, o, device_of(), {.fill = static_cast<tka::fill>(9)}) ==
         tka::status::invalid_selection);
 }
 
