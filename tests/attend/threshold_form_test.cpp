@@ -39,6 +39,7 @@ std::string threshold_difference(batch<Precision> const& x, tka::options const& 
     t.threshold_score = view(s.threshold_score, x.rows(), 1);
     t.threshold_position = view(s.threshold_position, x.rows(), 1);
     t.k_per_sequence = x.k_of_sequence.empty() ? nullptr : x.k_of_sequence.data();
+    t.mask.first = x.first_keys.empty() ? nullptr : x.first_keys.data();
     t.sink_logits = x.sinks.empty() ? nullptr : x.sinks.data();
     if (tka::status const st = support::run(call, p, t); st != tka::status::ok) {
       return tka::to_string(st);
@@ -52,7 +53,9 @@ std::string threshold_difference(batch<Precision> const& x, tka::options const& 
   return "";
 }
 
-TEST_CASE("[tka.attend_selected] [tka.threshold] attends over the set that a threshold names") {
+TEST_CASE(
+    "[tka.attend_selected] [tka.threshold] [tka.mask] attends over the set that a threshold "
+    "names") {
   random_source random("threshold form");
   INFO(random);
   std::vector<length> const lengths{{5, 900}, {3, 1}, {4, 0}, {7, 5}, {9, 140}};
@@ -72,6 +75,8 @@ TEST_CASE("[tka.attend_selected] [tka.threshold] attends over the set that a thr
     CHECK(threshold_difference<tka::bf16, ragged<tka::visibility::sliding_window>>(x, o) == "");
     o.budget = tka::top_k(12);
     x.k_of_sequence = {4, 12, 7, 0, 9};
+    CHECK(threshold_difference<tka::bf16, ragged<>>(x, o) == "");
+    x.first_keys = {200, 1, 0, 2, 33};
     CHECK(threshold_difference<tka::bf16, ragged<>>(x, o) == "");
   }
 }

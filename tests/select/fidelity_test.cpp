@@ -108,7 +108,7 @@ void check_sets(char const* name, oracle::rules const& r, contents what) {
   CHECK(difference(got, cut) == "");
 }
 
-TEST_CASE("[tka.approximate] synthetic_fidelity keeps its share of the true top and fills up") {
+TEST_CASE("[tka.fidelity] synthetic_fidelity keeps its share of the true top and fills up") {
   oracle::rules r{.q_heads = 4, .kv_heads = 2, .qk_dim = 16};
   for (tka::fill const fill : {tka::fill::next_ranked, tka::fill::random}) {
     for (float const precision : {0.0f, 0.25f, 0.6f, 1.0f}) {
@@ -123,7 +123,7 @@ TEST_CASE("[tka.approximate] synthetic_fidelity keeps its share of the true top 
   }
 }
 
-TEST_CASE("[tka.approximate] [tka.forced] [tka.scope] synthetic_fidelity beside forced keys") {
+TEST_CASE("[tka.fidelity] [tka.forced] [tka.scope] synthetic_fidelity beside forced keys") {
   oracle::rules r{.q_heads = 6, .kv_heads = 2, .qk_dim = 16};
   r.scope = oracle::scope::kv_group;
   r.visibility = oracle::visibility::sliding_window;
@@ -138,7 +138,7 @@ TEST_CASE("[tka.approximate] [tka.forced] [tka.scope] synthetic_fidelity beside 
   }
 }
 
-TEST_CASE("[tka.approximate] synthetic_fidelity of 1 is exact_radix, and a seed decides the rest") {
+TEST_CASE("[tka.fidelity] synthetic_fidelity of 1 is exact_radix, and a seed decides the rest") {
   random_source random("fidelity seeds");
   INFO(random);
   oracle::rules r{.q_heads = 2, .kv_heads = 1, .qk_dim = 16};

@@ -245,6 +245,16 @@ TEST_CASE("[tka.backward] budgets from memory, too small for what is forced") {
   check_agreement<heads_form>(x, o);
 }
 
+TEST_CASE("[tka.backward] [tka.mask] keys that the host hides") {
+  random_source random("masks");
+  INFO(random);
+  auto x = make_batch<tka::fp32>(2, 1, 16, 16, lengths, random);
+  x.first_keys = {130, 1, 0, 0, 2, 7};
+  tka::options o = options_of(12);
+  o.sinks = 3;
+  check_agreement<heads_form>(x, o);
+}
+
 TEST_CASE("[tka.backward] k >= visible is dense attention") {
   random_source random("dense");
   INFO(random);

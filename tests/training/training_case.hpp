@@ -52,6 +52,7 @@ struct batch {
   std::vector<output_type> d_o;
   std::vector<float> sinks;  ///< [q_heads], or empty
   std::vector<std::int32_t> k_of_sequence;
+  std::vector<std::int32_t> first_keys;  ///< [sequences] left padding, or empty
 
   int group() const { return q_heads / kv_heads; }
   int rows() const { return q_begin.back(); }
@@ -83,7 +84,7 @@ template <class Precision>
 batch<Precision> make_batch(int q_heads, int kv_heads, int qk_dim, int v_dim,
                             std::vector<length> const& lengths, random_source& random,
                             bool integers = false) {
-  batch<Precision> x{q_heads, kv_heads, qk_dim, v_dim, {0}, {0}, {}, {}, {}, {}, {}, {}};
+  batch<Precision> x{q_heads, kv_heads, qk_dim, v_dim, {0}, {0}, {}, {}, {}, {}, {}, {}, {}};
   for (length const& n : lengths) {
     x.q_begin.push_back(x.q_begin.back() + n.q_len);
     x.kv_begin.push_back(x.kv_begin.back() + n.kv_len);
@@ -161,6 +162,7 @@ saved<Precision> forward(batch<Precision> const& x, tka::options o) {
   t.kv.cumulative = x.kv_begin.data();
   t.query.cumulative = x.q_begin.data();
   t.k_per_sequence = x.k_of_sequence.empty() ? nullptr : x.k_of_sequence.data();
+  t.mask.first = x.first_keys.empty() ? nullptr : x.first_keys.data();
   t.sink_logits = x.sinks.empty() ? nullptr : x.sinks.data();
   t.lse = view(r.lse, x.rows(), 1);
   t.lse_visible = view(r.lse_visible, x.rows(), 1);
@@ -218,6 +220,7 @@ gradients<Gradients> backward(batch<Precision> const& x, saved<Precision> const&
   t.query.cumulative = x.q_begin.data();
   t.saved = s.selection(x.rows());
   t.k_per_sequence = x.k_of_sequence.empty() ? nullptr : x.k_of_sequence.data();
+  t.mask.first = x.first_keys.empty() ? nullptr : x.first_keys.data();
   t.sink_logits = x.sinks.empty() ? nullptr : x.sinks.data();
   t.dq = view(g.q, x.rows(), x.qk_dim);
   t.dk = view(g.k, x.keys(), x.qk_dim);
