@@ -131,7 +131,7 @@ class backward_stage {
   }
 
  private:
-  struct heads {
+  struct head_set {
     std::int32_t first;
     std::int32_t count;
     std::int32_t scope_head;
@@ -266,7 +266,7 @@ class backward_stage {
   plan const& plan_;
   arguments<Problem> const& args_;
   row_keys<Problem> keys_;
-  heads heads_{};
+  head_set heads_{};
   float* query_ = nullptr;        // [heads][qk_dim] as dot_products takes them
   float* plain_query_ = nullptr;  // [heads][qk_dim]
   float* out_ = nullptr;          // [heads][v_dim] dO, as dot_products takes it
