@@ -75,7 +75,10 @@ class backward_stage {
   void carve(arena& memory) noexcept {
     shape const& s = plan_.shape;
     std::int64_t const heads = Problem::per_query_head ? 1 : s.group();
-    keys_.carve(memory);
+    keys_.carve(memory, Problem::per_query_head ? s.group() : 1);
+    if constexpr (Problem::per_query_head) {
+      scan_query_ = memory.take<float>(std::int64_t{s.group()} * s.qk_dim);
+    }
     query_ = memory.take<float>(heads * s.qk_dim);
     plain_query_ = memory.take<float>(heads * s.qk_dim);
     out_ = memory.take<float>(heads * s.v_dim);
@@ -83,7 +86,7 @@ class backward_stage {
     query_sum_ = memory.take<float>(heads * s.qk_dim);
     score_ = memory.take<float>(heads * step_keys);
     product_ = memory.take<float>(heads * step_keys);
-    raw_ = memory.take<float>(heads * tile_keys);
+    raw_ = memory.take<float>(std::int64_t{s.group()} * tile_keys);
     row_ = memory.take<softmax_row>(heads);
   }
 
@@ -92,6 +95,7 @@ class backward_stage {
     std::int32_t const group = plan_.shape.group();
     std::int32_t const first = row.head * group;
     if constexpr (Problem::per_query_head) {
+      found_ = find_together(row, first, span);
       for (std::int32_t h = 0; h < group; ++h) {
         heads_ = {.first = first + h, .count = 1, .scope_head = first + h};
         run_heads(row, what, span, sums, kept + h);
@@ -148,17 +152,25 @@ class backward_stage {
     shape const& s = plan_.shape;
     std::int64_t const stride = key_floats(s);
     if (what.rows) std::fill_n(query_sum_, std::int64_t{heads_.count} * s.qk_dim, 0.0f);
-    keys_.each(
-        row.of, row.token, heads_.scope_head, span,
-        [&](std::int32_t from, std::int32_t count, float* out) { score(row, from, count, out); },
-        [&](std::int32_t const* index, std::int32_t count) {
-          step(row, index, count, what);
-          if (!what.keys) return;
-          add_outer_products(score_, plain_query_, heads_.count, s.qk_dim, index, count, span.from,
-                             sums, stride);
-          add_outer_products(product_, plain_out_, heads_.count, s.v_dim, index, count, span.from,
-                             sums + s.qk_dim, stride);
-        });
+    auto const use = [&](std::int32_t const* index, std::int32_t count) {
+      step(row, index, count, what);
+      if (!what.keys) return;
+      add_outer_products(score_, plain_query_, heads_.count, s.qk_dim, index, count, span.from,
+                         sums, stride);
+      add_outer_products(product_, plain_out_, heads_.count, s.v_dim, index, count, span.from,
+                         sums + s.qk_dim, stride);
+    };
+    if (found_) {
+      keys_.each_found(heads_.first - row.head * s.group(), use);
+    } else {
+      keys_.each(
+          row.of, row.token, heads_.scope_head, span,
+          [&](std::int32_t from, std::int32_t count, float* out) {
+            multiply(row, query_, heads_.count, from, count);
+            join(row, count, out);
+          },
+          use);
+    }
     if (what.rows) write_queries(row);
   }
 
@@ -201,15 +213,38 @@ class backward_stage {
     return sum(x);
   }
 
-  /// The scores that the selection of these heads went by.
-  void score(training_row const& row, std::int32_t first, std::int32_t count, float* out) noexcept {
+  /// Finds the sets of all heads of a key head together: each key is read once for all of them.
+  [[nodiscard]] bool find_together(training_row const& row, std::int32_t first,
+                                   key_span span) noexcept {
+    std::int32_t const group = plan_.shape.group();
+    std::int32_t const dim = plan_.shape.qk_dim;
+    if (!keys_.finds_together()) return false;
+    location const at = Problem::query_source::locate(args_.query, row.of.b, row.token);
+    for (std::int32_t h = 0; h < group; ++h) {
+      prepare_query<key_type>(args_.q.at(at.outer, first + h, at.token), dim,
+                              scan_query_ + std::int64_t{h} * dim);
+    }
+    return keys_.find(row.of, row.token, first, group, span,
+                      [&](std::int32_t from, std::int32_t count, float* out) {
+                        multiply(row, scan_query_, group, from, count);
+                        std::copy_n(raw_, std::int64_t{group} * tile_keys, out);
+                      });
+  }
+
+  /// Scores of `heads` queries and a tile of keys, to raw_ [heads][tile_keys].
+  void multiply(training_row const& row, float const* query, std::int32_t heads, std::int32_t first,
+                std::int32_t count) noexcept {
     key_type const* address[tile_keys];
     location const at =
         Problem::kv_source::locate(args_.kv, row.of.b, first, plan_.shape.page_size);
     for (std::int32_t j = 0; j < count; ++j) {
       address[j] = args_.k.at(at.outer, row.head, at.token + j);
     }
-    dot_products(query_, heads_.count, address, count, count, plan_.shape.qk_dim, raw_, tile_keys);
+    dot_products(query, heads, address, count, count, plan_.shape.qk_dim, raw_, tile_keys);
+  }
+
+  /// The scores that the selection of these heads went by.
+  void join(training_row const& row, std::int32_t count, float* out) const noexcept {
     if constexpr (Problem::per_kv_group) {
       location const query = Problem::query_source::locate(args_.query, row.of.b, row.token);
       // Whole registers are written.
@@ -267,6 +302,7 @@ class backward_stage {
   arguments<Problem> const& args_;
   row_keys<Problem> keys_;
   head_set heads_{};
+  bool found_ = false;            // the sets of all heads of this token
   float* query_ = nullptr;        // [heads][qk_dim] as dot_products takes them
   float* plain_query_ = nullptr;  // [heads][qk_dim]
   float* out_ = nullptr;          // [heads][v_dim] dO, as dot_products takes it
@@ -274,7 +310,8 @@ class backward_stage {
   float* query_sum_ = nullptr;    // [heads][qk_dim]
   float* score_ = nullptr;        // [heads][step_keys]
   float* product_ = nullptr;      // [heads][step_keys]
-  float* raw_ = nullptr;          // [heads][tile_keys]
+  float* raw_ = nullptr;          // [group][tile_keys]
+  float* scan_query_ = nullptr;   // [group][qk_dim] where all are scored together
   softmax_row* row_ = nullptr;    // [heads]
 };
 

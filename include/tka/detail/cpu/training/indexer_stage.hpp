@@ -59,7 +59,7 @@ class indexer_stage {
   void carve(arena& memory) noexcept {
     shape const& s = plan_.shape;
     std::int64_t const widest = std::max(s.index_heads, s.group());
-    keys_.carve(memory);
+    keys_.carve(memory, 1);
     index_query_ = memory.take<float>(std::int64_t{s.index_heads} * s.index_dim);
     plain_query_ = memory.take<float>(std::int64_t{s.index_heads} * s.index_dim);
     query_sum_ = memory.take<float>(std::int64_t{s.index_heads} * s.index_dim);

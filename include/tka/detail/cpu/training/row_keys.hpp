@@ -37,9 +37,54 @@ class row_keys {
         args_(a),
         form_(p.selection.get<typename Problem::selector::row_numbers>().form) {}
 
-  void carve(arena& memory) noexcept {
+  /// `together`: selections of a token that are found in one pass.
+  void carve(arena& memory, std::int32_t together) noexcept {
     index_ = memory.take<std::int32_t>(step_keys);
-    score_ = memory.take<float>(tile_keys);
+    score_ = memory.take<float>(std::int64_t{together} * tile_keys);
+    if (form_ != saved_form::threshold || together == 1) return;
+    found_ = memory.take<std::int32_t>(std::int64_t{together} * plan_.capacity);
+    found_count_ = memory.take<std::int32_t>(together);
+  }
+
+  [[nodiscard]] bool finds_together() const noexcept { return found_ != nullptr; }
+
+  /// Where thresholds name the sets: finds those of scope heads first .. first + together of a
+  /// token in one pass over its keys, as score(first, count, out) [together][tile_keys] gives them.
+  /// False where they are not named so, or do not fit; then `each` finds them one by one.
+  template <class Score>
+  [[nodiscard]] bool find(sequence const& s, std::int32_t token, std::int32_t first_head,
+                          std::int32_t together, key_span span, Score&& score) noexcept {
+    if (found_ == nullptr) return false;
+    visible_range const range = range_of<Problem>(plan_, args_, s, token);
+    location const at = Problem::query_source::locate(args_.query, s.b, token);
+    std::fill_n(found_count_, together, 0);
+    bool fits = true;
+    each_tile(range, span, [&](std::int32_t first, std::int32_t count) {
+      score(first, count, score_);
+      for (std::int32_t h = 0; h < together; ++h) {
+        gate const own = gate_of(at, first_head + h);
+        std::int32_t* const list = found_ + std::int64_t{h} * plan_.capacity;
+        std::int32_t size = found_count_[h];
+        for (std::int32_t j = 0; j < count; ++j) {
+          if (!passes(range, own, first + j, score_[h * tile_keys + j])) continue;
+          if (size < plan_.capacity) list[size] = first + j;
+          ++size;
+        }
+        fits &= size <= plan_.capacity;
+        found_count_[h] = std::min(size, plan_.capacity);
+      }
+    });
+    return fits;
+  }
+
+  /// The same as `each` for set n of those that `find` has found.
+  template <class Use>
+  void each_found(std::int32_t n, Use&& use) const noexcept {
+    std::int32_t const* const list = found_ + std::int64_t{n} * plan_.capacity;
+    std::int32_t const count = found_count_[n];
+    for (std::int32_t i = 0; i < count; i += step_keys) {
+      use(list + i, std::min(step_keys, count - i));
+    }
   }
 
   /// use(local indices, count <= step_keys) over the keys of `span` that the selection of query
@@ -60,6 +105,24 @@ class row_keys {
   }
 
  private:
+  /// The last key of a set that is not forced.
+  struct gate {
+    ordered_key key;
+    std::int64_t position;
+  };
+  [[nodiscard]] gate gate_of(location at, std::int32_t head) const noexcept {
+    return {to_ordered(*args_.saved.threshold_score.at(at.outer, head, at.token)),
+            *args_.saved.threshold_position.at(at.outer, head, at.token)};
+  }
+  /// Forced keys, and those at or before the gate in the order of selection.
+  [[nodiscard]] bool passes(visible_range const& range, gate const& last, std::int32_t index,
+                            float score) const noexcept {
+    ordered_key const key = to_ordered(score);
+    if (!range.visible(index) || key <= key_of_minus_infinity) return false;
+    if (key > last.key || range.forced(index)) return true;
+    return key == last.key && position_of(plan_.options.shard, index) <= last.position;
+  }
+
   template <class Use>
   void put(std::int32_t index, Use& use) noexcept {
     index_[size_++] = index;
@@ -84,21 +147,15 @@ class row_keys {
     }
   }
 
-  /// Forced keys, and those at or before the threshold in the order of selection.
   template <class Score, class Use>
   void pass(sequence const& s, std::int32_t token, location at, std::int32_t head, key_span span,
             Score& score, Use& use) noexcept {
     visible_range const range = range_of<Problem>(plan_, args_, s, token);
-    ordered_key const limit = to_ordered(*args_.saved.threshold_score.at(at.outer, head, at.token));
-    std::int64_t const last = *args_.saved.threshold_position.at(at.outer, head, at.token);
+    gate const last = gate_of(at, head);
     each_tile(range, span, [&](std::int32_t first, std::int32_t count) {
       score(first, count, score_);
       for (std::int32_t j = 0; j < count; ++j) {
-        std::int32_t const index = first + j;
-        ordered_key const key = to_ordered(score_[j]);
-        if (!range.visible(index) || key <= key_of_minus_infinity) continue;
-        bool const level = key == limit && position_of(plan_.options.shard, index) <= last;
-        if (range.forced(index) || key > limit || level) put(index, use);
+        if (passes(range, last, first + j, score_[j])) put(first + j, use);
       }
     });
   }
@@ -127,7 +184,9 @@ class row_keys {
   arguments<Problem> const& args_;
   saved_form const form_;
   std::int32_t* index_ = nullptr;  // [step_keys]
-  float* score_ = nullptr;         // [tile_keys]
+  float* score_ = nullptr;         // [together][tile_keys]
+  std::int32_t* found_ = nullptr;  // [together][capacity]
+  std::int32_t* found_count_ = nullptr;
   std::int32_t size_ = 0;
 };
 
