@@ -33,6 +33,7 @@ import dataclasses
 import itertools
 import json
 import math
+import operator
 import pathlib
 import statistics
 import sys
@@ -194,19 +195,28 @@ def ratios(before, after):
     return {n: math.log(medians[1][n] / medians[0][n]) for n in medians[0] if n in medians[1]}
 
 
+def standard_error(scatter, count):
+    """Of the mean of so many that scatter so."""
+    return (scatter + LEAST_SCATTER) / math.sqrt(count)
+
+
 def error(values):
-    """The standard error of their mean."""
-    return (statistics.stdev(values) + LEAST_SCATTER) / math.sqrt(len(values))
+    return standard_error(statistics.stdev(values), len(values))
 
 
 def standing_out(points):
     """How far a point's mean ratio, over its error, must lie from 0 so that only 1 of FALSE_REPORTS ways of
     swapping the programs' names in rounds has a point further out; `points` hold the same rounds."""
     count = len(points[0])
+    squares = [math.fsum(v * v for v in values) for values in points]  # which no swap changes
     furthest = []
     for signs in itertools.product((1, -1), repeat=count - 1):
-        swapped = [[values[0], *(s * v for s, v in zip(signs, values[1:]))] for values in points]
-        furthest.append(max(abs(statistics.fmean(values)) / error(values) for values in swapped))
+        far = 0.0
+        for (first, *others), square in zip(points, squares):
+            mean = (first + sum(map(operator.mul, signs, others))) / count
+            scatter = math.sqrt(max(0.0, square - count * mean * mean) / (count - 1))
+            far = max(far, abs(mean) / standard_error(scatter, count))
+        furthest.append(far)
     # The names as they are count among the ways.
     return sorted(furthest, reverse=True)[max(1, len(furthest) // FALSE_REPORTS)]
 

@@ -50,7 +50,8 @@ BASE = {
 }
 HEADS = "32-8x128"  # query heads - key heads x dimension, or qk_dim-v_dim
 # Axes of the GPU that a name shows where they differ from this.
-MORE = {"task": "attend", "heads": HEADS, "q_len": 1, "metrics": "selected", "route": "own"}
+MORE = {"task": "attend", "heads": HEADS, "q_len": 1, "metrics": "selected", "scratch": "own", "route": "own"}
+SCRATCH = {"own": 0, "4G": 4 << 30}  # bytes; 0: the library's own limit
 CUDA_BASE = {**BASE, "batch": 8, **MORE}
 PAGE_SIZE, INDEX_HEADS = 64, 64
 
@@ -202,9 +203,11 @@ def select():
 
 def prefill():
     """Causal prompts; what is late in a longer sequence; one in a hundred keys."""
-    for q_len, kv_len, k in ((4 * K, 4 * K, 2048), (8 * K, 8 * K, 2048), (32 * K, 32 * K, 328), (2 * K, 32 * K, 2048)):
+    for q_len, kv_len, k in ((4 * K, 4 * K, 2048), (8 * K, 8 * K, 2048), (32 * K, 32 * K, 2048), (32 * K, 32 * K, 328), (2 * K, 32 * K, 2048)):
         at = {"batch": 1, "q_len": q_len, "kv_len": kv_len}
         yield {**at, "k": k}
+        if q_len < 32 * K:
+            yield {**at, "k": k, "scratch": "4G"}
         yield from map(partial(peer, **at), DENSE_PEERS)
         if q_len == kv_len:
             yield peer("sdpa_cudnn_training", **at)
@@ -261,10 +264,11 @@ TABLES = {
         **{f"bucketed_{r}": {"selection": "stored_scores_bucketed", "recall": r, "heads": "1-1x128"} for r in (0.9, 0.99)},
         **{name: {"peer": name, "heads": "1-1x128"} for name in SELECT_PEERS},
     }),
-    "prefill": (("batch", "kv_len", "q_len", "k"), {"tka": {}, **dense_columns(*DENSE_PEERS, "sdpa_cudnn_training")}),
-    "attend_selected": (("batch", "kv_len", "heads"), {
-        f"k{k}": {"task": "attend_selected", "scope": scope, "k": k}
-        for scope in ("kv_group",) for k in (256, 512, 1024, 2048, 4096)
+    "prefill": (("batch", "kv_len", "q_len", "k"), {
+        "tka": {}, "scratch_4g": {"scratch": "4G"}, **dense_columns(*DENSE_PEERS, "sdpa_cudnn_training"),
+    }),
+    "attend_selected": (("batch", "kv_len", "scope", "heads"), {
+        f"k{k}": {"task": "attend_selected", "k": k} for k in (256, 512, 1024, 2048, 4096)
     }),
 }
 

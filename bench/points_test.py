@@ -45,8 +45,8 @@ class Points(unittest.TestCase):
         self.assertEqual(len(only), 1)
 
     def test_names_show_what_differs(self):
-        (point,) = [p for p in points.points("cuda", ["prefill"]) if p["q_len"] == 8192 and "peer" not in p]
-        self.assertTrue(points.name_of(point).endswith("/cache:cold/q_len:8192"))
+        names = [points.name_of(p) for p in points.points("cuda", ["prefill"]) if p["q_len"] == 8192 and "peer" not in p]
+        self.assertEqual([n.partition("/cache:cold/")[2] for n in names], ["q_len:8192", "q_len:8192/scratch:4G"])
         self.assertEqual(points.heads_of({"heads": "128-1x576-512"}), (128, 1, 576, 512))
         self.assertEqual(points.heads_of({}), (32, 8, 128, 128))
 

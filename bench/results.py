@@ -22,7 +22,7 @@ import points
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SAMPLED = ("real_time", "median_ms", "least_ms", "read_before", "read_after", "enqueue_us")
 CONSTANT = (
-    "k_bytes", "v_bytes", "multiply_adds", "launches", "recall", "expected_recall", "retained_mass",
+    "k_bytes", "v_bytes", "multiply_adds", "recall", "expected_recall", "retained_mass",
     "exact_retained_mass", "largest_difference",
 )
 CALM = 0.15  # how far from the usual read bandwidth a repetition may be that counts for the median

@@ -64,7 +64,7 @@ concept attends = requires(T t) { t.o; };
 template <class T>
 concept measures = requires(T t) { t.lse_visible; };
 template <class T>
-concept has_pages = requires(T t) { t.kv.block_table; };
+concept has_pages = requires(T t) { *t.kv.block_table; };
 template <class T>
 concept indexes = requires(T t) { t.index.weights; };
 template <class T>

@@ -178,10 +178,11 @@ class Place:
         for i in range(min(3, subject.calls)):
             subject.call(i)
         self.device.synchronize()
+        count = 20 if subject.inputs.q_len == 1 else 2  # prompts take long
         begin = time.perf_counter()
-        for i in range(20):
+        for i in range(count):
             subject.call(i)
-        result["enqueue_us"] = 1e6 * (time.perf_counter() - begin) / 20
+        result["enqueue_us"] = 1e6 * (time.perf_counter() - begin) / count
         self.device.synchronize()
 
         def enqueue():

@@ -122,7 +122,8 @@ class window_reader {
   sequence sequence_;
 };
 
-/// Some windows of `count`, the first and the last before the others.
+/// Some windows of `count`, the first and the last before the others: of the shipped text the
+/// checks hold for the first alone and for these two, but not for the last alone.
 std::vector<int> spread(int wanted, int count) {
   std::vector<int> chosen;
   for (int i = 0; i < wanted; ++i) {

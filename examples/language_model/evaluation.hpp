@@ -56,10 +56,10 @@ inline constexpr int measured_every = 32;
 inline constexpr int usual_windows = 4;
 
 struct evaluation_options {
-  int windows = 0;        ///< 0: up to `usual_windows`, as many as `seconds` allow
-  double seconds = 90.0;  ///< after the first windows, no other begins that would end later
-  int scored = 1024;      ///< bytes at the end of each window
-  bool alone = false;     ///< decode every token in a call of its own
+  int windows = 0;         ///< 0: up to `usual_windows`, as many as `seconds` allow
+  double seconds = 120.0;  ///< after the first windows, no other begins that would end later
+  int scored = 1024;       ///< bytes at the end of each window
+  bool alone = false;      ///< decode every token in a call of its own
   int threads = 1;
 };
 

@@ -30,8 +30,10 @@ struct attend_tensors {
   tensor_view<typename Precision::output_type> o{};
   // One form of a saved selection, the one planned for; see `saved_selection`.
   tensor_view<std::int32_t const> positions{};  ///< [batch, scope_heads, q_len, capacity] read
-  tensor_view<std::int32_t const> count{};      ///< [batch, scope_heads, q_len] read
-  tensor_view<float const> threshold_score{};   ///< [batch, scope_heads, q_len] read
+  /// [batch, scope_heads, q_len] entries of each list; null: all `capacity` (-1 where there is
+  /// none)
+  tensor_view<std::int32_t const> count{};
+  tensor_view<float const> threshold_score{};            ///< [batch, scope_heads, q_len] read
   tensor_view<std::int32_t const> threshold_position{};  ///< [batch, scope_heads, q_len] read
 
   typename Form::kv_source::tensors kv{};

@@ -59,7 +59,15 @@ namespace detail {
 
 template <class Precision, class IndexPrecision, class Form>
 struct arguments<indexer_loss_problem<Precision, IndexPrecision, Form>>
-    : indexer_loss_tensors<Precision, IndexPrecision, Form> {};
+    : indexer_loss_tensors<Precision, IndexPrecision, Form> {
+  template <class Function>
+  void each_view(Function&& function) noexcept {
+    function(this->q), function(this->k), function(this->lse), function(this->index.q);
+    function(this->index.k), function(this->index.weights), function(this->d_loss);
+    function(this->loss), function(this->d_index_q), function(this->d_index_k);
+    function(this->d_weights), this->saved.each_view(function);
+  }
+};
 
 }  // namespace detail
 

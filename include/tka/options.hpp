@@ -13,9 +13,9 @@
 namespace tka::inline TKA_ABI {
 
 /// How many keys a row keeps: k, or max(k_min, ceil(numerator * visible / denominator)).
-/// Make one with `top_k` or `ratio`.
+/// Make one with `top_k` or `ratio`: planning refuses a budget that was never given.
 struct budget {
-  std::int32_t k = 0;
+  std::int32_t k = -1;  ///< negative: not given
   std::int32_t numerator = 0;
   std::int32_t denominator = 0;  ///< 0: `k` counts
   std::int32_t k_min = 0;
@@ -51,6 +51,12 @@ enum class metrics : std::int32_t {
   visible    ///< also lse_visible, retained mass and entropy over all visible keys
 };
 
+/// The base of the logarithms lse and lse_visible.
+enum class lse_base : std::int32_t {
+  e,   ///< log of the sum of e^logit
+  two  ///< the same sum in log2, as FlashInfer and FlashMLA write it
+};
+
 /// One part of a sequence that lies spread over several memories: tokens are dealt out in
 /// blocks, block i to part i mod count. The default is the whole sequence.
 struct shard {
@@ -60,16 +66,21 @@ struct shard {
   friend constexpr bool operator==(shard const&, shard const&) = default;
 };
 
+/// Scores up to 2^67 stay finite when they are scaled, and so do their quotients with soft_cap.
+inline constexpr float max_scale = 0x1p60f;
+
 /// The numbers of a call. Those of a selection are members of its policy (see `bucketed`).
 struct options {
   tka::budget budget{};
-  float scale = 0.0f;       ///< multiplies scores before softmax; finite and > 0, required
-  float soft_cap = 0.0f;    ///< cap * tanh(s / cap) after scale; 0: off
+  float scale = 0.0f;  ///< multiplies scores before softmax; in (0, max_scale], required
+  /// cap * tanh(s / cap) after scale; 0: off, else in [1 / max_scale, max_scale]
+  float soft_cap = 0.0f;
   std::int32_t sinks = 0;   ///< the first positions, always selected, inside the budget
   std::int32_t recent = 0;  ///< the last visible positions, always selected, inside the budget
   std::int32_t window = 0;  ///< only `visibility::sliding_window`: visible positions, >= 1
   tka::combine combine = tka::combine::max;  ///< only `scope::kv_group`
   tka::metrics metrics = tka::metrics::selected;
+  tka::lse_base lse_base = tka::lse_base::e;
   tka::shard shard{};
   /// Bytes of scratch that a `cuda` plan may ask for; more only where one unit of work of one token
   /// (at most 64 score rows of kv_len keys, or 1 + group with softmax_sum) needs more. Less

@@ -42,6 +42,10 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
   return bits_as<float>((bits & 0x7fffffu) != 0 ? (bits & 0x7f800000u) + 0x00800000u : bits);
 }
 
+[[nodiscard]] TKA_HOST_DEVICE constexpr bool is_power_of_two(std::int32_t n) noexcept {
+  return n > 0 && (n & (n - 1)) == 0;
+}
+
 /// In place: x <- H x / sqrt(dim), H in Sylvester order. All of the crew sees the result.
 template <class Crew = one_thread>
 TKA_HOST_DEVICE void rotate_hadamard(float* x, std::int32_t dim, Crew const& crew = {}) noexcept {
@@ -60,15 +64,16 @@ TKA_HOST_DEVICE void rotate_hadamard(float* x, std::int32_t dim, Crew const& cre
   crew.sync();
 }
 
-/// For all of the crew. NaN does not count.
+/// For all of the crew. NaN and infinities do not count: e4m3 has a NaN, and infinities saturate.
 template <class T, class Crew = one_thread>
 [[nodiscard]] TKA_HOST_DEVICE float largest_magnitude(T const* x, std::int32_t count,
                                                       Crew const& crew = {}) noexcept {
+  constexpr float largest_finite = bits_as<float>(0x7f7fffffu);
   float amax = 0.0f;
   for (std::int32_t i = crew.rank(); i < count; i += Crew::size) {
     auto const value = static_cast<float>(x[i]);
     float const m = value < 0.0f ? -value : value;
-    amax = m > amax ? m : amax;
+    amax = m > amax && m <= largest_finite ? m : amax;
   }
   return crew.largest(amax);
 }
@@ -98,10 +103,14 @@ template <class Crew>
 namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// One row of `dim` floats (overwritten as scratch) to e4m3 with one scale, which is returned:
-/// row ~ scale * out. For index queries: fold the returned scale into the head's weight.
+/// row ~ scale * out. For index queries: fold the returned scale into the head's weight. NaN, and
+/// nothing is written, where dim < 1, or a rotation meets a dim that is no power of two.
 [[nodiscard]] inline float quantize_row(float* row, std::int32_t dim, float8_e4m3_t* out,
                                         scale_rounding rounding = scale_rounding::nearest,
                                         rotation rotate = rotation::none) noexcept {
+  if (dim < 1 || (rotate == rotation::hadamard && !detail::is_power_of_two(dim))) {
+    return detail::bits_as<float>(0x7fc00000u);
+  }
   return detail::quantize_row_by(detail::one_thread{}, row, dim, out, rounding, rotate);
 }
 

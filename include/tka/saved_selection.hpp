@@ -36,15 +36,9 @@ struct saved_selection {
   tensor_view<float const> threshold_score{};            ///< [batch, scope_heads, q_len]
   tensor_view<std::int32_t const> threshold_position{};  ///< [batch, scope_heads, q_len]
 
-  /// The views of `form` are there.
-  [[nodiscard]] TKA_INLINE constexpr bool complete(saved_form form) const noexcept {
-    switch (form) {
-      case saved_form::positions: return positions.data != nullptr && count.data != nullptr;
-      case saved_form::threshold:
-        return threshold_score.data != nullptr && threshold_position.data != nullptr;
-      case saved_form::visible: return true;
-    }
-    return false;
+  template <class Function>
+  void each_view(Function&& function) noexcept {
+    function(positions), function(count), function(threshold_score), function(threshold_position);
   }
 };
 

@@ -31,7 +31,7 @@ struct basic_scale_view {
 };
 
 using scale_view = basic_scale_view<float const>;
-/// Where `append` and `quantize_rows` write the scales that they choose.
+/// Where `append` writes the scales that they choose.
 using mutable_scale_view = basic_scale_view<float>;
 
 /// Values that share one scale where `block` is not 0.

@@ -26,8 +26,7 @@
 namespace tka::inline TKA_ABI {
 
 /// Tensors of `select_top_k`; names and shapes as in `attention_tensors`. Outputs that are null
-/// are not made. The plan asks for a qk_dim that the backend serves, also where q and k are not
-/// read.
+/// are not made. With stored scores or an indexer the plan needs no qk_dim.
 template <class Selection, class Precision, class Form>
 struct selection_tensors {
   tensor_view<typename Precision::query_type const> q{};  ///< not read with an indexer or

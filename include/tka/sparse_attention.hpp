@@ -44,7 +44,7 @@ struct attention_tensors {
   std::int32_t const* k_per_sequence = nullptr;  ///< [batch] budgets, clamped to plan.capacity
   float const* sink_logits = nullptr;  ///< [q_heads] joins the softmax's denominator, not lse
 
-  tensor_view<float> lse{};              ///< [batch, q_heads, q_len] base e, over the selected
+  tensor_view<float> lse{};              ///< [batch, q_heads, q_len] over the selected; lse_base
   tensor_view<float> entropy{};          ///< [batch, q_heads, q_len] of the selected, in nats
   tensor_view<float> lse_visible{};      ///< the same over all visible keys: metrics::visible
   tensor_view<float> entropy_visible{};  ///< metrics::visible

@@ -50,7 +50,14 @@ namespace detail {
 
 template <class Precision, class Gradients, class Form>
 struct arguments<backward_problem<Precision, Gradients, Form>>
-    : backward_tensors<Precision, Gradients, Form> {};
+    : backward_tensors<Precision, Gradients, Form> {
+  template <class Function>
+  void each_view(Function&& function) noexcept {
+    function(this->q), function(this->k), function(this->v), function(this->o);
+    function(this->d_o), function(this->lse), function(this->dq), function(this->dk);
+    function(this->dv), this->saved.each_view(function);
+  }
+};
 
 }  // namespace detail
 

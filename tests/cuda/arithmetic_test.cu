@@ -204,7 +204,7 @@ void compare(char const* name) {
         auto const warpgroup = on.scores(way::warpgroup);
         by_wgmma = by_wgmma && on.has_warpgroup();
         if (on.has_warpgroup()) CHECK(same_bits(expected, warpgroup));
-        // And they are the scores: within the error of fp32 sums.
+        // And they are the scores: tensor cores cut off what they shift out, a little each step.
         bool close = true;
         for (int i = 0; i < keys * queries; ++i) {
           double sum = 0.0;
@@ -217,7 +217,7 @@ void compare(char const* name) {
             magnitude += std::fabs(x);
           }
           close = close && std::fabs(sum - double{expected[static_cast<std::size_t>(i)]}) <=
-                               1e-6 * magnitude;
+                               5e-6 * magnitude;
         }
         CHECK(close);
       }

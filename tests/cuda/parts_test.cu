@@ -234,10 +234,10 @@ __global__ void softmax_kernel(float const* logits, int count, float* in_turn, f
     float x[4];
     for (int n = 0; n < 4; ++n) {
       int const i = first + lane + 32 * n;
-      x[n] = i < count ? logits[i] : part::minus_infinity();
+      x[n] = i < count ? logits[i] : tka::detail::minus_infinity();
     }
     for (float const value : x) {
-      if (value == part::minus_infinity()) continue;
+      if (value == tka::detail::minus_infinity()) continue;
       own.merge({value, 1.0f, 0.0f});
     }
     (void)part::add_logits(sums, x);

@@ -175,7 +175,7 @@ TEST_CASE("[tka.status] scale, soft cap, window, shard") {
         }) == status::invalid_shard);
 }
 
-TEST_CASE("[tka.status] buckets") {
+TEST_CASE("[tka.status] [tka.selection_numbers] buckets") {
   auto const bucketing = [](tka::bucketed const& b) {
     status const alone = planned<tka::bucketed>([](auto&, auto&) {}, b);
     CHECK(b.check() == alone);
@@ -227,31 +227,63 @@ constexpr status all[] = {status::ok,
                           status::invalid_soft_cap,
                           status::invalid_window,
                           status::invalid_selection,
+                          status::invalid_rotation,
+                          status::metric_unavailable,
+                          status::threshold_unavailable,
+                          status::invalid_page_size,
+                          status::invalid_block_table,
+                          status::invalid_shard,
+                          status::invalid_mask,
+                          status::null_pointer,
+                          status::misaligned,
+                          status::invalid_stride,
+                          status::wrong_extent,
+                          status::wrong_element_type,
+                          status::workspace_too_small,
+                          status::plan_mismatch,
+                          status::invalid_worker,
+                          status::too_large,
                           status::unsupported_precision,
                           status::unsupported_device,
                           status::unsupported_call,
                           status::launch_failed,
-                          status::metric_unavailable,
-                          status::invalid_page_size,
-                          status::invalid_shard,
-                          status::null_pointer,
-                          status::misaligned,
-                          status::workspace_too_small,
-                          status::plan_mismatch,
-                          status::invalid_worker,
-                          status::too_large};
+                          status::data_error};
+
+TEST_CASE(
+    "[tka.selection_numbers] what a row needs is derived from the policy's members, once a plan") {
+  constexpr auto attend = tka::sparse_attention<tka::bucketed, tka::fp32, tka::cpu>;
+  auto const rule = [&](tka::bucketed const& by) {
+    return attend.plan(good_shape, good_options, {}, by).selection.get<tka::bucket_rule>();
+  };
+  tka::bucketed const fixed{.buckets = 48, .per_bucket = 3};
+  CHECK(rule(fixed) == fixed.derive());
+  CHECK(rule(fixed).buckets(7) == 48);
+  CHECK(rule(fixed).buckets(100000) == 48);
+  CHECK(rule(fixed).per_bucket == 3);
+  tka::bucketed const loose{.recall_target = 0.7f};
+  CHECK(rule(loose) == tka::choose_bucket_rule(static_cast<double>(0.7f)));
+  CHECK_FALSE(rule(loose) == rule({}));
+  // Plans that differ in nothing else differ.
+  tka::plan const p = attend.plan(good_shape, good_options, {}, fixed);
+  CHECK(p == attend.plan(good_shape, good_options, {}, fixed));
+  CHECK_FALSE(p == attend.plan(good_shape, good_options, {}, loose));
+}
 
 TEST_CASE("[tka.status] every status has words of its own; others are unknown") {
   std::set<std::string> words;
+  std::set<std::string> names;
   for (status const s : all) {
     REQUIRE(tka::to_string(s) != nullptr);
     CHECK(std::strlen(tka::to_string(s)) >= 2);
     CHECK(words.insert(tka::to_string(s)).second);
+    CHECK(names.insert(tka::name_of(s)).second);
   }
   // The list above is complete: the next value has no words.
   CHECK(std::string(tka::to_string(static_cast<status>(std::size(all)))) == "unknown status");
   CHECK_FALSE(words.contains("unknown status"));
   CHECK(std::string(tka::to_string(static_cast<status>(-1))) == "unknown status");
+  CHECK_FALSE(names.contains("unknown"));
+  CHECK(std::string(tka::name_of(status::misaligned)) == "misaligned");
 }
 
 TEST_CASE("[tka.status] throw_if throws what is wrong, and only then") {

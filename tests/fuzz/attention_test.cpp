@@ -21,7 +21,7 @@ std::vector<fuzz::instance> instances() {
 }
 
 TEST_CASE("[tka.exact] [tka.approximate] [tka.attention] sparse_attention, all arguments drawn") {
-  auto const ran = fuzz::run_campaign("attention", instances(), fuzz::effort_of(1400));
+  auto const ran = fuzz::run_campaign("attention", instances(), fuzz::effort_of(1000));
   MESSAGE(ran.of.rows.size() << " cases, of them " << ran.of.pairwise_rows << " for "
                              << ran.of.pairs << " pairs; " << ran.of.triples << " triples");
   for (auto const& fault : ran.faults) FAIL_CHECK(fault);

@@ -22,6 +22,10 @@ char const* variable(char const* name) {
   return text != nullptr && *text != '\0' && std::string_view(text) != "0" ? text : nullptr;
 }
 
+std::string described(instance const& of, scenario const& s, std::string const& fault) {
+  return of.traits.name + "\n  scenario" + text_of(s) + "\n  " + fault;
+}
+
 }  // namespace
 
 effort effort_of(std::size_t cases) {
@@ -67,11 +71,12 @@ std::string simplified(instance const& of, scenario failing, double max_work) {
       simpler = simpler || lower;
     }
   }
-  return of.traits.name + "\n  scenario" + text_of(failing) + "\n  " + fault;
+  return described(of, failing, fault);
 }
 
 outcome run_campaign(std::string_view name, std::vector<instance> const& instances, effort how) {
-  constexpr std::size_t max_faults = 6;
+  bool const first_only = variable("TKA_TEST_FIRST") != nullptr;
+  std::size_t const max_faults = first_only ? 1 : 6;
   bool const trace = variable("TKA_TEST_TRACE") != nullptr;
   std::vector<instance_traits> traits;
   for (instance const& one : instances) traits.push_back(one.traits);
@@ -87,12 +92,14 @@ outcome run_campaign(std::string_view name, std::vector<instance> const& instanc
       std::printf("%s\n  scenario%s\n", one.traits.name.c_str(), text_of(row.scenario).c_str());
       std::fflush(stdout);
     }
-    if (one.run(row.scenario).empty()) {
+    std::string const fault = one.run(row.scenario);
+    if (fault.empty()) {
       out.passed[row.instance] = 1;
       continue;
     }
     failed[row.instance] = 1;
-    out.faults.push_back(simplified(one, row.scenario, how.max_work));
+    out.faults.push_back(first_only ? described(one, row.scenario, fault)
+                                    : simplified(one, row.scenario, how.max_work));
     if (out.faults.size() == max_faults) break;
   }
   for (std::size_t n = 0; n < failed.size(); ++n) {

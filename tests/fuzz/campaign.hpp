@@ -39,7 +39,8 @@ struct outcome {
   covering of{};
 };
 
-/// A covering array over the instances, each row run and judged. Stops after some faults.
+/// A covering array over the instances, each row run and judged. Stops after some faults, with
+/// TKA_TEST_FIRST after one, which is then left as it is. TKA_TEST_TRACE prints each row before.
 outcome run_campaign(std::string_view name, std::vector<instance> const& instances, effort how);
 
 /// The simplest scenario found on the way down from a failing one, and what it says.

@@ -59,8 +59,9 @@ void prepared::fill(support::random_source& random) {
     }
     if (r.score == oracle::score::stored) {
       s.stored.resize(static_cast<std::size_t>(r.scope_heads() * q_len * kv_len));
-      // Few values make many ties, many make few.
-      std::int64_t const largest = random.below(2) == 0 ? 4 : 3000;
+      // Few values make many ties, many make few; in a long row the best lie everywhere.
+      std::int64_t const some = random.below(2) == 0 ? 4 : 3000;
+      std::int64_t const largest = kv_len > 100000 ? 1000000 : some;
       for (float& x : s.stored) x = static_cast<float>(random.between(-largest, largest));
     }
   }

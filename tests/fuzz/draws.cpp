@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -30,6 +32,52 @@ void shuffle(List& list, support::random_source& random) {
 }
 
 }  // namespace
+
+void prepared::draw_masks(support::random_source& random) {
+  auto& r = problem.rules;
+  if (what.mask_first == 0 && what.mask_rows == 0 && what.draft_keys == 0) return;
+  oracle::mask all = oracle::masks::causal();
+  if (r.visibility == oracle::visibility::all) {
+    all = [](oracle::mask_row const& row, int) { return row.position >= 0; };
+  }
+  auto const anywhere = [&random](oracle::sequence const& s) {
+    return static_cast<int>(random.between(-2, s.kv_len + 2));
+  };
+  if (what.mask_first != 0) {
+    for (auto const& s : problem.sequences) mask_first.push_back(anywhere(s) / 2);
+    all = oracle::masks::both(all, oracle::masks::from({mask_first.begin(), mask_first.end()}));
+  }
+  auto const rows = [this](memory& m, std::int64_t dim) {
+    m = memory(element::fp32, queries, 1, dim, what.row_order, 2);
+  };
+  if ((what.mask_rows & 1) != 0) rows(row_begin, 1);
+  if ((what.mask_rows & 2) != 0) rows(row_end, 1);
+  if (what.draft_keys != 0) rows(drafts, 2);
+  std::vector<std::vector<std::pair<int, int>>> interval;
+  std::vector<std::vector<std::uint64_t>> words;
+  for (std::size_t b = 0; b < problem.sequences.size(); ++b) {
+    auto const& s = problem.sequences[b];
+    interval.emplace_back();
+    words.emplace_back();
+    for (int i = 0; i < s.q_len; ++i) {
+      tka::location const at = queries.at[b][static_cast<std::size_t>(i)];
+      std::pair<int, int> row{-int_max, int_max};
+      if (row_begin) *row_begin.words(at, 0) = row.first = anywhere(s) / 2;
+      if (row_end) *row_end.words(at, 0) = row.second = anywhere(s);
+      interval.back().push_back(row);
+      words.back().push_back(random());
+      if (drafts) std::memcpy(drafts.at(at, 0), &words.back().back(), 8);
+    }
+  }
+  if (what.mask_rows != 0) {
+    all = oracle::masks::both(all, oracle::masks::interval(std::move(interval)));
+  }
+  if (what.draft_keys != 0) {
+    auto const last = static_cast<int>(what.draft_keys);
+    all = oracle::masks::both(all, oracle::masks::tree(last, std::move(words)));
+  }
+  r.mask = all;
+}
 
 void prepared::draw_budgets(support::random_source& random) {
   auto const& r = problem.rules;
@@ -167,7 +215,7 @@ std::uint64_t prepared::digest_of_inputs() const {
   std::uint64_t all = 0;
   auto const add = [&all](std::uint64_t x) { all = all * 0x9e3779b97f4a7c15u + x; };
   for (memory const* m : {&q, &k, &v, &index_q, &index_k, &index_k_scales, &index_weights, &stored,
-                          &given_score, &given_position}) {
+                          &given_score, &given_position, &row_begin, &row_end, &drafts}) {
     add(m->digest());
   }
   if (traits.task == task::lists) {

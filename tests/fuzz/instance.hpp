@@ -15,6 +15,7 @@
 
 #include <support/backend.hpp>
 #include <support/oracle_names.hpp>
+#include <support/settings.hpp>
 
 #include <fuzz/campaign.hpp>
 #include <fuzz/judge.hpp>
@@ -130,6 +131,16 @@ void fill_selection(prepared& p, Tensors& t) {
   } else if constexpr (requires { t.index.scores; }) {
     t.index.scores = p.stored.view<float>();
   }
+  if (!p.mask_first.empty()) t.mask.first = p.mask_first.data();
+  t.mask.row_begin = p.row_begin.view<std::int32_t>();
+  t.mask.row_end = p.row_end.view<std::int32_t>();
+  if (p.drafts) {
+    // Words of 64 bits over elements of 32.
+    memory& d = p.drafts;
+    t.mask.drafts = {reinterpret_cast<std::uint64_t*>(d.at({}, 0)), d.batch() / 2, d.head() / 2,
+                     d.token() / 2};
+    t.mask.draft_keys = static_cast<std::int32_t>(p.what.draft_keys);
+  }
   if (!p.budgets.empty()) t.k_per_sequence = p.budgets.data();
   t.positions = p.positions.view<std::int32_t>();
   t.count = p.count.view<std::int32_t>();
@@ -162,17 +173,33 @@ Tensors tensors_of(prepared& p) {
   return t;
 }
 
+/// The numbers of a selection: buckets as given, or a recall target.
+template <class Selection>
+Selection policy_of(scenario const& s) {
+  if constexpr (requires(Selection policy) { policy.by; }) {
+    return {.by = policy_of<typename Selection::selector>(s)};
+  } else if constexpr (requires(Selection policy) { policy.buckets; }) {
+    if (s.buckets == 0) return {.recall_target = static_cast<float>(s.per_bucket) / 10.0f};
+    return {.buckets = static_cast<std::int32_t>(s.buckets),
+            .per_bucket = static_cast<std::int32_t>(s.per_bucket)};
+  } else {
+    return {};
+  }
+}
+
 template <class Selection, class Precision, class Form, class Call>
 std::string run_scenario(Call const& call, instance_traits const& traits, scenario const& s) {
   prepared p(s, traits);
   ending e;
   e.plan = call.plan(p.shape, p.options,
-                     support::device_of(static_cast<int>(s.threads), s.seed % 2 != 0));
+                     support::device_of(static_cast<int>(s.threads), s.seed % 2 != 0),
+                     policy_of<typename Call::selection>(s));
   if (s.workers > 0) {
     e.plan = call.reschedule(e.plan, {.workers = static_cast<std::int32_t>(s.workers),
                                       .query_tile = static_cast<std::int32_t>(s.query_tile),
                                       .splits = static_cast<std::int32_t>(s.splits)});
   }
+  e.plan = support::tuned(call, e.plan, {});
   e.status = e.plan.status;
   if (e.status != tka::status::ok) return std::string("plan: ") + tka::to_string(e.status);
   if (traits.task == task::lists) p.make_lists(e.plan.capacity);

@@ -6,6 +6,7 @@
 
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
+#include <tka/select/bucket_recall.hpp>
 
 #include <support/compare.hpp>
 
@@ -48,6 +49,13 @@ support::plain_result plain(element weight, oracle::rules const& r, oracle::sequ
   }
 }
 
+/// What a call gives that has looked at data which breaks a rule, where statuses know such a thing.
+template <class Status>
+constexpr Status status_of_broken_data() {
+  if constexpr (requires { Status::data_error; }) return Status::data_error;
+  return Status::ok;
+}
+
 class judgement {
  public:
   judgement(prepared& p, ending const& e)
@@ -80,7 +88,7 @@ class judgement {
   }
 
   std::string call_fault() const {
-    if (e_.status != tka::status::ok) return tka::to_string(e_.status);
+    if (auto const found = status_fault(); !found.empty()) return found;
     int const capacity =
         p_.traits.task == task::lists ? static_cast<int>(p_.what.k) : rules_.capacity;
     if (e_.plan.capacity != capacity) return "capacity " + std::to_string(e_.plan.capacity);
@@ -96,6 +104,17 @@ class judgement {
     return "";
   }
 
+  /// Only the CPU has seen the data when it returns.
+  std::string status_fault() const {
+    constexpr tka::status broken = status_of_broken_data<tka::status>();
+    bool const sees = !p_.traits.on_cuda;
+    bool const must = sees && p_.must_report != 0;
+    bool const may = sees && p_.may_report != 0;
+    bool const fine = e_.status == broken ? may || broken == tka::status::ok
+                                          : e_.status == tka::status::ok && !must;
+    return fine ? "" : std::string("status: ") + tka::to_string(e_.status);
+  }
+
   /// The rules for one row: with a recall target a row has buckets of its own.
   oracle::rules rules_of(oracle::sequence const& s, int i) const {
     if (!p_.traits.bucketed || p_.what.buckets > 0) return rules_;
@@ -104,8 +123,9 @@ class judgement {
     for (int const j : oracle::visible_positions(r, s, i)) {
       seen += j / r.shard_block % r.shard_count == r.shard_index ? 1 : 0;
     }
-    r.buckets = e_.plan.bucket_rule.buckets(std::min(oracle::budget_of(r, s, i), seen));
-    r.per_bucket = e_.plan.bucket_rule.per_bucket;
+    auto const rule = e_.plan.selection.get<tka::bucket_rule>();
+    r.buckets = rule.buckets(std::min(oracle::budget_of(r, s, i), seen));
+    r.per_bucket = rule.per_bucket;
     return r;
   }
 

@@ -46,6 +46,7 @@ prepared::prepared(scenario const& s, instance_traits const& t) : what(s), trait
   draw_rules(random);
   place_queries(random);
   place_keys(random);
+  draw_masks(random);
   fill(random);
   put_cache(random);
   put_index();
@@ -62,6 +63,15 @@ void prepared::draw_lengths(support::random_source& random) {
     one.number = static_cast<int>(b);
     one.q_len = q_len[b];
     one.kv_len = kv_len[b];
+    kv_lengths.push_back(kv_len[b]);
+    if (what.broken_lengths != 0 && random.below(2) == 0) {
+      // Its rows are then those of a sequence without keys.
+      int const bound = static_cast<int>(what.kv_len + what.kv_bound);
+      kv_lengths.back() = random.below(2) == 0 ? bound + 1 : -1;
+      one.kv_len = 0;
+      may_report |= static_cast<std::uint32_t>(tka::data_error::length_out_of_bounds);
+      if (one.q_len > 0) must_report |= may_report;
+    }
     for (int i = 0; i < one.q_len && what.positions != 0; ++i) {
       int const implied = one.kv_len - one.q_len + i;
       one.query_position.push_back(
@@ -130,14 +140,9 @@ void prepared::draw_rules(support::random_source& random) {
   options.combine = static_cast<tka::combine>(what.combine);
   options.metrics = what.visible_metrics != 0 ? tka::metrics::visible : tka::metrics::selected;
   options.shard = {r.shard_block, r.shard_index, r.shard_count};
-  if (traits.bucketed) {
-    if (what.buckets > 0) {
-      options.bucketing = {.buckets = narrow(what.buckets), .per_bucket = narrow(what.per_bucket)};
-      r.buckets = narrow(what.buckets);
-      r.per_bucket = narrow(what.per_bucket);
-    } else {
-      options.bucketing = {.recall_target = static_cast<float>(what.per_bucket) / 10.0f};
-    }
+  if (traits.bucketed && what.buckets > 0) {
+    r.buckets = narrow(what.buckets);
+    r.per_bucket = narrow(what.per_bucket);
   }
   if (what.scratch_limit > 0) options.scratch_limit = what.scratch_limit;
   std::int64_t most = r.k;
@@ -180,7 +185,6 @@ void prepared::place_keys(support::random_source& random) {
       if (oracle::is_here(problem.rules, s, j)) own.push_back(j);
     }
     local.push_back(std::move(own));
-    kv_lengths.push_back(s.kv_len);
   }
   if (traits.keys == keys::paged) {
     place_pages(random);

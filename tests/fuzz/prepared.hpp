@@ -51,6 +51,8 @@ struct prepared {
   memory lse, entropy, lse_visible, entropy_visible, retained_mass;
   memory positions, count, scores, threshold_score, threshold_position;
   memory given_score, given_position;
+  memory row_begin, row_end, drafts;  ///< drafts: words of 64 bits as two elements
+  support::array<std::int32_t> mask_first;
   scales k_scales, v_scales;
   support::array<std::int32_t> q_cumulative, q_positions, kv_cumulative, kv_lengths, table,
       table_begin, budgets;
@@ -80,6 +82,7 @@ struct prepared {
   void put_specials(support::random_source& random);
   void put_cache(support::random_source& random);
   void put_index();
+  void draw_masks(support::random_source& random);
   void draw_budgets(support::random_source& random);
   void draw_thresholds(support::random_source& random);
   std::int64_t grain(element e) const { return 16 / size_of(e); }

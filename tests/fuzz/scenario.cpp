@@ -42,6 +42,7 @@ std::vector<field> const& fields() {
       {"kv_lengths", &s::kv_lengths, each({0, 1, 2})},
       {"kv_bound", &s::kv_bound, {{0, 0}, {1, 60}, {5000, 9000}}, 20},
       {"no_lengths", &s::no_lengths, each({0, 1})},
+      {"broken_lengths", &s::broken_lengths, each({0, 1}), 70},
       {"positions", &s::positions, each({0, 1, 2})},
       {"positions_gap", &s::positions_gap, {{0, 0}, {1, 5}}},
       {"page_size", &s::page_size, each({16, 1, 7, 64, 256})},
@@ -51,6 +52,9 @@ std::vector<field> const& fields() {
       {"shard_index", &s::shard_index, each({0, 1, 2})},
       {"shard_block", &s::shard_block, {{1, 1}, {2, 9}, {64, 64}, {200, 300}}},
       {"window", &s::window, {{1000000, 1000000}, {1, 1}, {2, 60}, {61, 400}, {int_max, int_max}}},
+      {"mask_first", &s::mask_first, each({0, 1}), 40},
+      {"mask_rows", &s::mask_rows, each({0, 1, 2, 3}), 40},
+      {"draft_keys", &s::draft_keys, {{0, 0}, {1, 1}, {2, 63}, {64, 64}}, 40},
       {"sinks", &s::sinks, {{0, 0}, {1, 1}, {2, 9}, {100, 200}}, 25},
       {"recent", &s::recent, {{0, 0}, {1, 1}, {2, 9}, {100, 200}}, 25},
       {"k", &s::k, {{4, 4}, {1, 1}, {0, 0}, {5, 63}, {64, 400}, {401, 4000}}},
@@ -67,7 +71,7 @@ std::vector<field> const& fields() {
       {"visible_metrics", &s::visible_metrics, each({0, 1})},
       {"soft_cap", &s::soft_cap, each({0, 1, 5, 30})},
       {"sink_logits", &s::sink_logits, each({0, 1})},
-      {"buckets", &s::buckets, {{0, 0}, {1, 1}, {2, 40}, {128, 500}}},
+      {"buckets", &s::buckets, {{0, 0}, {1, 1}, {2, 40}, {128, 500}}, 50},
       {"per_bucket", &s::per_bucket, {{1, 1}, {2, 3}, {4, 9}}},
       {"given_threshold", &s::given_threshold, each({0, 1, 2}), 30},
       {"lists", &s::lists, each({0, 1, 2}), 20},
@@ -125,9 +129,10 @@ void drop_what_does_not_apply(scenario& s, instance_traits const& t) {
          &c::sink_logits, &c::soft_cap);
   }
   if (!selects) {
-    drop(&c::window, &c::sinks, &c::recent, &c::numerator, &c::denominator, &c::k_min,
-         &c::own_budgets, &c::combine, &c::no_positions, &c::no_count, &c::no_scores,
-         &c::no_threshold_score, &c::no_threshold_position, &c::positions, &c::splits);
+    drop(&c::mask_first, &c::mask_rows, &c::draft_keys, &c::window, &c::sinks, &c::recent,
+         &c::numerator, &c::denominator, &c::k_min, &c::own_budgets, &c::combine, &c::no_positions,
+         &c::no_count, &c::no_scores, &c::no_threshold_score, &c::no_threshold_position,
+         &c::positions, &c::splits);
   } else {
     drop(&c::lists);
   }
@@ -153,9 +158,12 @@ void drop_what_does_not_apply(scenario& s, instance_traits const& t) {
   if (s.positions == 0 || t.ragged_queries) drop(&c::positions_gap);
   if (t.keys != keys::paged) drop(&c::page_size, &c::table, &c::lost_pages);
   if (t.keys != keys::contiguous) drop(&c::no_lengths);
+  if (t.keys == keys::ragged || s.no_lengths != 0) drop(&c::broken_lengths);
   if (t.keys == keys::ragged) drop(&c::shard_count);
   if (s.shard_count == 1) drop(&c::shard_index, &c::shard_block);
   if (t.layout != layout::scaled) drop(&c::k_scales, &c::v_scales);
+  // Drafts are not dealt out; a recall target counts them whether they are visible or not.
+  if (s.shard_count > 1 || (t.bucketed && s.buckets == 0)) drop(&c::draft_keys);
   if (s.workers == 0) drop(&c::query_tile, &c::splits);
   if (t.on_cuda) drop(&c::threads);
   if (!t.on_cuda) drop(&c::scratch_limit);

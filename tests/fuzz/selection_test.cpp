@@ -81,13 +81,13 @@ std::vector<fuzz::instance> given_lists() {
 }
 
 TEST_CASE("[tka.exact] [tka.threshold] select_top_k, all arguments drawn") {
-  auto const ran = fuzz::run_campaign("selection", selections(), fuzz::effort_of(700));
+  auto const ran = fuzz::run_campaign("selection", selections(), fuzz::effort_of(500));
   for (auto const& fault : ran.faults) FAIL_CHECK(fault);
   CHECK(ran.of.rows.size() >= ran.of.pairwise_rows);
 }
 
 TEST_CASE("[tka.attend_selected] [tka.attention] attend_selected, all arguments drawn") {
-  auto const ran = fuzz::run_campaign("lists", given_lists(), fuzz::effort_of(400));
+  auto const ran = fuzz::run_campaign("lists", given_lists(), fuzz::effort_of(300));
   for (auto const& fault : ran.faults) FAIL_CHECK(fault);
   CHECK(ran.of.rows.size() >= ran.of.pairwise_rows);
 }

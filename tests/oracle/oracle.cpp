@@ -37,12 +37,12 @@ bool contains(std::vector<int> const& list, int x) {
 /// What a row may look at at all, leaving windows aside.
 mask reach_of(rules const& r) {
   if (r.mask) return r.mask;
-  if (r.visibility != visibility::all) return masks::causal();
-  return [](mask_row const& row, int) { return row.position >= 0; };
+  return r.visibility == visibility::all ? masks::everything() : masks::causal();
 }
 
-mask_row row_of_mask(sequence const& s, int i) {
-  return {s.number, i, s.position_of_query(i), s.q_len, s.kv_len};
+mask_row row_of_mask(rules const& r, sequence const& s, int i) {
+  bool const top_left = r.visibility == visibility::causal_top_left;
+  return {s.number, i, s.position_of_query(i, top_left), s.q_len, s.kv_len};
 }
 
 double to_logit(rules const& r, double score) {
@@ -167,7 +167,7 @@ bool at_or_before(double score, int position, threshold const& limit) {
 
 std::vector<int> visible_positions(rules const& r, sequence const& s, int i) {
   mask const reach = reach_of(r);
-  mask_row const row = row_of_mask(s, i);
+  mask_row const row = row_of_mask(r, s, i);
   std::vector<int> reachable;
   for (int j = 0; j < s.kv_len; ++j) {
     if (reach(row, j)) reachable.push_back(j);

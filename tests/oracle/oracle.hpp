@@ -16,7 +16,7 @@ namespace oracle {
 enum class score { query_key, index, stored };
 enum class scope { query_head, kv_group, all_heads };
 enum class combine { max, sum, softmax_sum };
-enum class visibility { all, causal, sliding_window };
+enum class visibility { all, causal, causal_top_left, sliding_window };
 
 /// The numbers of a call, and what is the same for all its sequences.
 struct rules {
@@ -84,9 +84,10 @@ struct sequence {
   int k_of_sequence = -1;              ///< >= 0: the budget of this sequence
   std::vector<char> missing{};  ///< [kv_len] or empty: keys that cannot be read (a lost page)
 
-  int position_of_query(int i) const {
-    return query_position.empty() ? kv_len - q_len + i
-                                  : query_position[static_cast<std::size_t>(i)];
+  int position_of_query(int i, bool top_left = false) const {
+    return !query_position.empty() ? query_position[static_cast<std::size_t>(i)]
+           : top_left              ? i
+                                   : kv_len - q_len + i;
   }
 };
 

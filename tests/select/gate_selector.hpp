@@ -41,6 +41,9 @@ class gate_selection {
 
  public:
   void carve(tka::detail::arena& memory, tka::plan const& p) noexcept { kept_.carve(memory, p); }
+  void carve_later(tka::detail::arena& memory, tka::plan const& p, std::int32_t keys) noexcept {
+    kept_.carve_later(memory, p, keys);
+  }
   void reset(tka::plan const& p, tka::detail::cpu::selection_row const& row) noexcept {
     gate_ = tka::detail::to_ordered(p.selection.get<above_gate::row_numbers>());
     kept_.reset(p, row);

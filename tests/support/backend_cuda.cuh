@@ -63,6 +63,23 @@ inline bool absurd_tuning() {
   return tuning != nullptr && std::string_view(tuning) == "absurd";
 }
 
+/// How rows of stored scores may be cut: so that each way of selecting and each end of its lists is
+/// met by small problems. The first is what absurd tuning takes.
+inline constexpr tka::detail::cuda::select_rows_tuning row_tunings[] = {
+    {.threads = 512, .cluster = 2, .blocks = 1, .candidates = 3, .list_keys = 96, .short_keys = 40},
+    {.threads = 1024, .cluster = 1, .blocks = 1, .candidates = 0, .list_keys = 512},
+    {.threads = 512, .cluster = 3, .blocks = 1, .candidates = 1, .list_keys = 4096},
+    {.threads = 512, .cluster = 8, .blocks = 2, .candidates = 128, .list_keys = 8192},
+    {.threads = 1024, .cluster = 16, .blocks = 1, .candidates = 17, .list_keys = 1024},
+    {.threads = 512, .cluster = 4, .blocks = 1, .list_keys = 1},
+    {.threads = 512,
+     .cluster = 1,
+     .blocks = 1,
+     .candidates = 2,
+     .list_keys = 64,
+     .short_keys = 8192},
+};
+
 /// The plan under that tuning where it is asked for, and by the route that TKA_TEST_ROUTE names.
 template <class Call>
 tka::plan tuned(Call const& call, tka::plan p, settings const& how) {
@@ -75,7 +92,9 @@ tka::plan tuned(Call const& call, tka::plan p, settings const& how) {
     n.select = {.block_keys = 96, .block_keys_when_few = 32};
     n.select_blocks = 1;
     n.select_bytes = Call::engine::min_select_bytes;
+    n.select_rows = row_tunings[0];
   }
+  if (how.row_tuning > 0) n.select_rows = row_tunings[how.row_tuning - 1];
   p = Call::engine::retune(p, n);
   if (char const* const route = std::getenv("TKA_TEST_ROUTE"); route != nullptr) {
     tka::schedule wanted = p.schedule;

@@ -27,7 +27,9 @@ constexpr oracle::visibility visibility_of() {
   using visibility = typename Form::visibility;
   return std::is_same_v<visibility, tka::visibility::all>      ? oracle::visibility::all
          : std::is_same_v<visibility, tka::visibility::causal> ? oracle::visibility::causal
-                                                               : oracle::visibility::sliding_window;
+         : std::is_same_v<visibility, tka::visibility::causal_top_left>
+             ? oracle::visibility::causal_top_left
+             : oracle::visibility::sliding_window;
 }
 
 }  // namespace support

@@ -147,6 +147,14 @@ void gather_attention(outputs<Precision>& from, places const& at, bool visible, 
                    !from.entropy_visible.all_poison() || !from.retained_mass.all_poison();
 }
 
+/// Data that broke a rule was excluded, and the call went on: `ok`, if it says of the data what the
+/// error word does.
+inline tka::status settled(tka::status s, std::uint32_t word) {
+  return s == status_of(word)   ? tka::status::ok
+         : s == tka::status::ok ? tka::status::data_error
+                                : s;
+}
+
 template <class Call>
 tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settings const& how,
                    typename Call::selection const& by = {}) {
@@ -200,11 +208,11 @@ class attention_run {
   /// Takes the outputs out of the tensors of the host; poison is left.
   results gather(tka::status status, bool stray_writes) {
     results r;
-    r.status = status;
+    r.status = settled(status, error_[0]);
     r.plan = plan_;
     r.stray_writes = stray_writes;
     r.error = error_[0];
-    if (status != tka::status::ok) return r;
+    if (r.status != tka::status::ok) return r;
     if (lists_) gather_selection(out_, at_, Selection::is_exact, r);
     gather_attention(out_, at_, visible_, r);
     return r;
@@ -283,6 +291,7 @@ results select(arranged<Precision, Form> const& a, tka::options options, setting
   t.error = error.data();
   r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
   r.error = error[0];
+  r.status = settled(r.status, r.error);
   if (r.status != tka::status::ok) return r;
   gather_selection(out, a.q_places(), Selection::is_exact, r);
   return r;
@@ -327,7 +336,8 @@ results attend_lists(arranged<Precision, Form> const& a, tka::options options, l
       for (tka::location const where : a.q_places().at[b]) {
         auto const& list = given[b][n++];
         // Entries behind the list stay what they were: garbage that must not be looked at.
-        std::copy(list.begin(), list.end(), out.positions.at(where, h));
+        std::int32_t* const end = std::copy(list.begin(), list.end(), out.positions.at(where, h));
+        if (!how.counts) std::fill_n(end, capacity - list.size(), -1);
         *out.count.at(where, h) = static_cast<std::int32_t>(list.size());
       }
     }
@@ -336,7 +346,7 @@ results attend_lists(arranged<Precision, Form> const& a, tka::options options, l
   a.fill_common(t);
   a.fill_values(t);
   t.positions = out.positions.view();
-  t.count = out.count.view();
+  if (how.counts) t.count = out.count.view();
   t.o = out.o.view();
   t.lse = out.lse.view();
   t.entropy = out.entropy.view();
@@ -344,6 +354,7 @@ results attend_lists(arranged<Precision, Form> const& a, tka::options options, l
   t.error = error.data();
   r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
   r.error = error[0];
+  r.status = settled(r.status, r.error);
   if (r.status != tka::status::ok) return r;
   gather_attention(out, a.q_places(), false, r);
   return r;

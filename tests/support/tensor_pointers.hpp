@@ -15,8 +15,10 @@ namespace support {
 template <class Sources, class Function>
 void each_source_pointer(Sources& t, Function const& function) {
   if constexpr (requires { t.lengths; }) function(t.lengths);
-  if constexpr (requires { t.block_table; }) function(t.block_table);
-  if constexpr (requires { t.table_begin; }) function(t.table_begin);
+  if constexpr (requires { *t.block_table; }) {  // sources without pages have a member to refuse it
+    function(t.block_table);
+    function(t.table_begin);
+  }
   if constexpr (requires { t.cumulative; }) function(t.cumulative);
   if constexpr (requires { t.positions; }) function(t.positions);
 }

@@ -408,19 +408,18 @@ TEST_CASE("[tka.backward] [tka.shard] shards add up") {
     std::vector<float> own_dq(x.q.size()), dk(k.size()), dv(v.size());
     typename decltype(call)::tensors t{};
     t.q = tka::hnd(x.q.data(), 4, 6, 16);
-    t.k = tka::hnd(k.data(), 2, keys, 16);
-    t.v = tka::hnd(v.data(), 2, keys, 16);
+    t.k = {k.data(), 32 * keys, 16 * keys, 16};
+    t.v = {v.data(), 32 * keys, 16 * keys, 16};
     t.o = tka::hnd(s.o.data(), 4, 6, 16);
     t.d_o = tka::hnd(x.d_o.data(), 4, 6, 16);
     t.lse = tka::hnd(s.lse.data(), 4, 6, 1);
     t.saved.positions = tka::hnd(s.positions.data(), 4, 6, s.plan.capacity);
     t.saved.count = tka::hnd(s.count.data(), 4, 6, 1);
     t.dq = tka::hnd(own_dq.data(), 4, 6, 16);
-    t.dk = tka::hnd(dk.data(), 2, keys, 16);
-    t.dv = tka::hnd(dv.data(), 2, keys, 16);
-    auto shape = x.shape();
-    // Positions count in the whole sequence; the views hold the shard's keys.
-    tka::throw_if(support::run(call, call.plan(shape, o, {.threads = 2}), t));
+    t.dk = {dk.data(), 32 * keys, 16 * keys, 16};
+    t.dv = {dv.data(), 32 * keys, 16 * keys, 16};
+    // Lengths and positions are of the whole sequence; the views hold the shard's keys.
+    tka::throw_if(support::run(call, call.plan(x.shape(), o, {.threads = 2}), t));
     CHECK(bit_difference("dk", gather(whole.k), dk) == "");
     CHECK(bit_difference("dv", gather(whole.v), dv) == "");
     for (std::size_t n = 0; n < dq.size(); ++n) dq[n] += own_dq[n];
@@ -531,7 +530,7 @@ TEST_CASE("[tka.backward] [tka.status] what cannot be done is said before a byte
   less.lse = {};
   CHECK(plain(p, less, w) == status::null_pointer);
   less = t;
-  less.saved.count = {};
+  less.saved.positions = {};
   CHECK(plain(p, less, w) == status::null_pointer);
   CHECK(plain(plain.plan(s, o, device, {.form = saved_form::threshold}), t, w) ==
         status::null_pointer);

@@ -16,7 +16,21 @@
 #include <thread>
 #include <utility>
 
+namespace tka::inline TKA_ABI::detail {
+
+/// What an executor is asked to call.
+struct worker_probe {
+  void operator()(int) const noexcept {}
+};
+
+}  // namespace tka::inline TKA_ABI::detail
+
 namespace tka::inline TKA_ABI::inline TKA_BUILD {
+
+/// Calls `function(worker)` once for each of 0 .. workers - 1, at once or not, and returns when all
+/// are done: `cpu::serial`, a `thread_team`, or the host's own.
+template <class E>
+concept executor = requires(E&& e, detail::worker_probe const& function) { e(1, function); };
 
 /// Runs on the processor that calls. Scores are fp32 chains over head_dim, eight lanes (sixteen
 /// with AVX-512), the same for every route to a score; bits do not depend on the number of
@@ -43,15 +57,27 @@ struct cpu {
   template <class Problem>
   using engine = detail::cpu::engine<Problem>;
 
-  /// Runs all phases on an executor (see `thread_team`); returns when they are done.
-  template <class Problem, class Executor>
+  /// Runs all phases on an executor (see `thread_team`); returns when they are done. One that
+  /// throws gives `launch_failed`: what was to be written is not all there then.
+  template <class Problem, executor Executor>
   [[nodiscard]] static status run(plan const& p, detail::arguments<Problem> const& a,
                                   workspace const& w, Executor&& executor) noexcept {
-    for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {
-      executor(p.schedule.workers, [&, phase](int worker) noexcept {
-        engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
-      });
+    auto const run_all = [&] {
+      for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {
+        executor(p.schedule.workers, [&, phase](int worker) noexcept {
+          engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
+        });
+      }
+    };
+#if defined(__cpp_exceptions)
+    try {
+      run_all();
+    } catch (...) {
+      return status::launch_failed;
     }
+#else
+    run_all();
+#endif
     return status::ok;
   }
 

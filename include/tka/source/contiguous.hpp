@@ -6,7 +6,10 @@
 
 #pragma once
 
+#include <tka/fault.hpp>
+#include <tka/shape.hpp>
 #include <tka/source/location.hpp>
+#include <tka/tensor_view.hpp>
 
 #include <cstdint>
 
@@ -23,9 +26,21 @@ struct contiguous {
     /// [batch] keys of each sequence, in the backend's memory; null: shape.kv_len for all.
     /// A length outside 0..kv_len makes the rows of its sequence empty.
     std::int32_t const* lengths = nullptr;
+
+    [[no_unique_address]] detail::paged_only<0> block_table{};
+    [[no_unique_address]] detail::paged_only<1> table_stride{};
+    [[no_unique_address]] detail::paged_only<2> table_begin{};
+    [[no_unique_address]] detail::paged_only<3> pages{};
   };
 
-  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const&) noexcept { return true; }
+  /// What is missing to find a token, and to know how many there are.
+  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const&,
+                                                               shape const&) noexcept {
+    return {};
+  }
+  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const&, shape const&) noexcept {
+    return {};
+  }
   /// The keys of sequence `b`; negative: the data breaks a rule.
   [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
                                                                 std::int32_t bound) noexcept {
@@ -54,12 +69,23 @@ struct uniform {
   using part = form_part::query_source;
 
   struct tensors {
-    /// [batch, q_len] position of each query token; null: query i sits at kv_len - q_len + i.
+    /// [batch, q_len] position of each query token; null: query i sits at kv_len - q_len + i, the
+    /// last ones (with visibility::causal_top_left at i, the first ones).
     std::int32_t const* positions = nullptr;
-    std::int64_t positions_stride = 0;  ///< elements from one sequence to the next
+    /// Elements from one sequence to the next; 0: the same positions for all.
+    std::int64_t positions_stride = unset_stride;
   };
 
-  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const&) noexcept { return true; }
+  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const&,
+                                                               shape const&) noexcept {
+    return {};
+  }
+  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const& t, shape const& s) noexcept {
+    if (t.positions != nullptr && s.batch > 1 && t.positions_stride == unset_stride) {
+      return {status::invalid_stride, tensor_name::positions_stride};
+    }
+    return {};
+  }
   [[nodiscard]] TKA_INLINE static constexpr std::int32_t length(tensors const&, std::int32_t,
                                                                 std::int32_t bound) noexcept {
     return bound;

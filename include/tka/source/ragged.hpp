@@ -6,6 +6,8 @@
 
 #pragma once
 
+#include <tka/fault.hpp>
+#include <tka/shape.hpp>
 #include <tka/source/location.hpp>
 
 #include <cstdint>
@@ -23,10 +25,20 @@ struct ragged {
     /// [batch + 1] in the backend's memory, ascending, required. A difference outside 0..kv_len
     /// makes the rows of its sequence empty.
     std::int32_t const* cumulative = nullptr;
+
+    [[no_unique_address]] detail::paged_only<0> block_table{};
+    [[no_unique_address]] detail::paged_only<1> table_stride{};
+    [[no_unique_address]] detail::paged_only<2> table_begin{};
+    [[no_unique_address]] detail::paged_only<3> pages{};
   };
 
-  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const& t) noexcept {
-    return t.cumulative != nullptr;
+  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const& t,
+                                                               shape const&) noexcept {
+    if (t.cumulative == nullptr) return {status::null_pointer, tensor_name::kv_cumulative};
+    return {};
+  }
+  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const& t, shape const& s) noexcept {
+    return check_places(t, s);
   }
   [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
                                                                 std::int32_t bound) noexcept {
@@ -59,12 +71,18 @@ struct ragged {
     /// [batch + 1] in the backend's memory, ascending, required. A difference outside 0..q_len
     /// skips its sequence.
     std::int32_t const* cumulative = nullptr;
-    /// [total tokens] position of each query token; null: the last ones of the sequence.
+    /// [total tokens] position of each query token; null: the last ones of the sequence
+    /// (with visibility::causal_top_left the first ones).
     std::int32_t const* positions = nullptr;
   };
 
-  [[nodiscard]] TKA_INLINE static constexpr bool complete(tensors const& t) noexcept {
-    return t.cumulative != nullptr;
+  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const& t,
+                                                               shape const&) noexcept {
+    if (t.cumulative == nullptr) return {status::null_pointer, tensor_name::query_cumulative};
+    return {};
+  }
+  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const& t, shape const& s) noexcept {
+    return check_places(t, s);
   }
   [[nodiscard]] TKA_INLINE static constexpr std::int32_t length(tensors const& t, std::int32_t b,
                                                                 std::int32_t bound) noexcept {

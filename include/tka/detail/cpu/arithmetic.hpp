@@ -23,6 +23,7 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/cpu/functions.hpp>
 #include <tka/detail/cpu/lanes.hpp>
 
 #include <cmath>

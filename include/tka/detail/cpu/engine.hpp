@@ -8,8 +8,10 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cpu/arithmetic.hpp>
+#include <tka/detail/cpu/float_mode.hpp>
 #include <tka/detail/cpu/phases.hpp>
 #include <tka/detail/cpu/regions.hpp>
+#include <tka/detail/cpu/schedule.hpp>
 #include <tka/detail/cpu/tuning.hpp>
 #include <tka/detail/cpu/unit.hpp>
 #include <tka/detail/shared/arena.hpp>
@@ -50,8 +52,8 @@ class engine {
     p.capacity = capacity_of<Problem>(o, s);
     p.scope_heads = Problem::scope_heads(s);
     p.selection.put(selector_of(by).derive());
-    p.schedule = make_schedule(s, o, std::max(1, device.threads));
-    p.scratch_bytes = regions<Problem>{p}.total();
+    choose_schedule<Problem>(p, std::max(1, device.threads));
+    if (p.scratch_bytes > static_cast<std::size_t>(max_scratch)) p.status = status::too_large;
     return p;
   }
 
@@ -62,9 +64,9 @@ class engine {
     }
     p.schedule.workers = std::max(1, wanted.workers);
     p.schedule.query_tile = std::clamp(wanted.query_tile, 1, max_query_tile);
-    p.schedule.splits = can_split(p.options) ? std::max(1, wanted.splits) : 1;
-    p.schedule.phases = p.schedule.splits > 1 ? (Problem::attends ? 3 : 2) : 1;
-    p.scratch_bytes = regions<Problem>{p}.total();
+    p.schedule.splits = can_split<Problem>(p.options) ? std::max(1, wanted.splits) : 1;
+    settle<Problem>(p);
+    if (p.scratch_bytes > static_cast<std::size_t>(max_scratch)) p.status = status::too_large;
     return p;
   }
 
@@ -83,15 +85,18 @@ class engine {
         return;
       }
     }
+    float_mode const mode{};
     regions<Problem> const space{p};
-    phases<Problem> const own{p, a, w, space, worker, workers};
+    if (worker >= space.workers) return;
+    std::int32_t const stages = phases_of_wave<Problem>(p);
+    phases<Problem> const own{p, a, w, space, phase / stages, worker, workers};
     if constexpr (!Problem::selects) {
       own.attend_given();
     } else if (p.schedule.splits == 1) {
       own.whole_units();
-    } else if (phase == 0) {
+    } else if (phase % stages == 0) {
       own.score_splits();
-    } else if (phase == 1) {
+    } else if (phase % stages == 1) {
       own.select_lists();
     } else if constexpr (Problem::attends) {
       own.attend_lists();
@@ -150,35 +155,12 @@ class engine {
   [[nodiscard]] static status check(shape const& s, options const& o,
                                     typename Problem::selection const& by) noexcept {
     if (status const st = check_shape<Problem>(s); st != status::ok) return st;
-    if (!head_dim_served(s.qk_dim) || (Problem::attends && !head_dim_served(s.v_dim)) ||
+    if ((Problem::reads_keys && !head_dim_served(s.qk_dim)) ||
+        (Problem::attends && !head_dim_served(s.v_dim)) ||
         (source::by_products && !head_dim_served(source::dim(s)))) {
       return status::unsupported_head_dim;
     }
     return check_options<Problem>(o, by);
-  }
-
-  /// A key's combined score may need sums over all keys first: then one worker sees them all.
-  [[nodiscard]] static bool can_split(options const& o) noexcept {
-    return Problem::selects && !joins_probabilities<Problem>(o);
-  }
-
-  [[nodiscard]] static schedule make_schedule(shape const& s, options const& o,
-                                              std::int32_t threads) noexcept {
-    schedule plan_for{.phases = 1, .workers = threads};
-    plan_for.query_tile = std::clamp(tuned.rows_together / source::score_heads(s), 1,
-                                     std::min(max_query_tile, std::max(s.q_len, 1)));
-    plan p{};
-    p.shape = s;
-    p.schedule = plan_for;
-    std::int64_t const units = unit_count<Problem>(p);
-    // Split rows when whole units would leave more than a quarter of the workers idle.
-    std::int64_t const rounds = (units + threads - 1) / threads;
-    if (threads > 1 && can_split(o) && s.kv_len > 4 * tile_keys &&
-        units * 4 < rounds * threads * 3) {
-      plan_for.splits = threads;
-      plan_for.phases = Problem::attends ? 3 : 2;
-    }
-    return plan_for;
   }
 };
 

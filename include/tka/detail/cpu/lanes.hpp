@@ -42,6 +42,8 @@ inline constexpr int lane_count = sizeof(lanes) / sizeof(float);
 }
 inline void store(float* p, lanes x) noexcept { Eigen::internal::pstoreu(p, x); }
 
+[[nodiscard]] inline float first_lane(lanes x) noexcept { return Eigen::internal::pfirst(x); }
+
 // Operators, not Eigen's functions: where those are not inlined the linker keeps one of them for
 // all files that have the same registers, also if it was compiled for another processor.
 [[nodiscard]] inline lanes add(lanes a, lanes b) noexcept { return a + b; }
@@ -134,18 +136,6 @@ using lane_square = Eigen::internal::PacketBlock<lanes, lane_count>;
     for (int i = 0; i < lane_count; i += 2 * step) part[i] += part[i + step];
   }
   return part[0];
-}
-
-/// e^x with e^x = 0 below the normal range (Eigen's clamps there) and NaN passed on.
-[[nodiscard, gnu::flatten]] inline lanes exponential(lanes x) noexcept {
-  return keep_from(x, -87.0f, Eigen::internal::pexp(x));
-}
-/// One float, by the same instructions.
-[[nodiscard, gnu::flatten]] inline float exponential(float x) noexcept {
-  return Eigen::internal::pfirst(exponential(splat(x)));
-}
-[[nodiscard, gnu::flatten]] inline lanes hyperbolic_tangent(lanes x) noexcept {
-  return Eigen::internal::ptanh(x);
 }
 
 /// Integers of the same width, for bit work that Eigen 3.4 has no packets for.

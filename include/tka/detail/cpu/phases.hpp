@@ -28,18 +28,20 @@ template <class Problem>
 class phases {
  public:
   phases(plan const& p, arguments<Problem> const& a, workspace const& w,
-         regions<Problem> const& space, std::int32_t worker, std::int32_t workers) noexcept
+         regions<Problem> const& space, std::int32_t wave, std::int32_t worker,
+         std::int32_t workers) noexcept
       : plan_(p),
         args_(a),
         memory_(w),
         space_(space),
+        wave_(wave),
         work_(space.worker(w, worker)),
         worker_(worker),
         workers_(workers) {}
 
   /// The only phase of a plan without splits: all stages, unit by unit.
   void whole_units() const noexcept {
-    selection_store<Problem> selected = space_.selections(memory_, worker_, true);
+    selection_store<Problem> selected = space_.selections(memory_, worker_, 0, true);
     list_store<Problem> const lists = space_.lists(memory_, worker_);
     score_stage<Problem> score{plan_, args_, work_};
     select_stage<Problem> const select{plan_, args_, work_};
@@ -56,27 +58,27 @@ class phases {
   void score_splits() const noexcept {
     score_stage<Problem> score{plan_, args_, work_};
     std::int32_t const splits = plan_.schedule.splits;
-    each_unit(splits, [&](unit_index const& u, sequence const& s, std::int64_t unit,
-                          std::int32_t split) {
-      selection_store<Problem> selected = space_.selections(memory_, unit * splits + split, true);
-      score.run(u, s, split, selected, space_.lists(memory_, unit));
-    });
+    each_unit(splits,
+              [&](unit_index const& u, sequence const& s, std::int64_t place, std::int32_t split) {
+                selection_store<Problem> selected = space_.selections(memory_, place, split, true);
+                score.run(u, s, split, selected, space_.lists(memory_, place));
+              });
   }
 
   /// Phase 1: the splits of a unit become one selection.
   void select_lists() const noexcept {
     select_stage<Problem> const select{plan_, args_, work_};
     std::int32_t const splits = plan_.schedule.splits;
-    each_unit(1, [&](unit_index const& u, sequence const& s, std::int64_t unit, std::int32_t) {
+    each_unit(1, [&](unit_index const& u, sequence const& s, std::int64_t place, std::int32_t) {
       std::int32_t const tokens = tokens_of<Problem>(plan_, s, u);
-      selection_store<Problem> selected = space_.selections(memory_, unit * splits, false);
+      selection_store<Problem> selected = space_.selections(memory_, place, 0, false);
       for (std::int32_t split = 1; split < splits; ++split) {
-        auto const later = space_.selections(memory_, unit * splits + split, false);
+        auto const later = space_.selections(memory_, place, split, false);
         for (std::int32_t n = 0; n < tokens * selections<Problem>(plan_.shape); ++n) {
           selected.absorb(n, later, work_.radix);
         }
       }
-      list_store<Problem> const lists = space_.lists(memory_, unit);
+      list_store<Problem> const lists = space_.lists(memory_, place);
       if (lists.visible != nullptr) merge_visible(lists, tokens);
       select.run(u, s, selected, lists);
     });
@@ -85,8 +87,8 @@ class phases {
   /// Phase 2: each selection is attended, one block of heads an item.
   void attend_lists() const noexcept {
     each_unit(attend_parts(),
-              [&](unit_index const& u, sequence const& s, std::int64_t unit, std::int32_t part) {
-                attend(u, s, space_.lists(memory_, unit), part);
+              [&](unit_index const& u, sequence const& s, std::int64_t place, std::int32_t part) {
+                attend(u, s, space_.lists(memory_, place), part);
               });
   }
 
@@ -105,13 +107,16 @@ class phases {
   }
 
  private:
-  /// Calls function(unit, sequence, its number, part) for this worker's share of `parts` items a
-  /// unit.
+  /// Calls function(unit, sequence, its place in the wave, part) for this worker's share of `parts`
+  /// items a unit.
   template <class Function>
   void each_unit(std::int32_t parts, Function&& function) const noexcept {
-    std::int64_t const items = unit_count<Problem>(plan_) * parts;
-    for (std::int64_t n = worker_; n < items; n += workers_) {
-      unit_index const u = unit_at<Problem>(plan_, n / parts);
+    bool const whole = plan_.schedule.splits == 1;
+    std::int64_t const first = whole ? 0 : wave_ * space_.units;
+    std::int64_t const count =
+        whole ? space_.all_units : std::min(space_.units, space_.all_units - first);
+    for (std::int64_t n = worker_; n < count * parts; n += workers_) {
+      unit_index const u = unit_at<Problem>(plan_, first + n / parts);
       sequence const s = sequence_of<Problem>(plan_, args_, u.b);
       if (u.first < s.queries) function(u, s, n / parts, static_cast<std::int32_t>(n % parts));
     }
@@ -134,7 +139,8 @@ class phases {
     std::int32_t const head = Problem::per_query_head ? heads.first
                               : Problem::per_kv_group ? heads.kv_head
                                                       : 0;
-    std::int32_t count = *args_.given_count.at(at.outer, head, at.token);
+    std::int32_t count =
+        args_.given_count ? *args_.given_count.at(at.outer, head, at.token) : plan_.capacity;
     if (count < 0 || count > plan_.capacity) {
       report(args_.error, data_error::budget_out_of_range);
       count = std::clamp(count, 0, plan_.capacity);
@@ -199,6 +205,7 @@ class phases {
   arguments<Problem> const& args_;
   workspace const& memory_;
   regions<Problem> const& space_;
+  std::int32_t const wave_;
   worker_store<Problem> const work_;
   std::int32_t const worker_;
   std::int32_t const workers_;

@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cpu/arithmetic.hpp>
+#include <tka/detail/cpu/functions.hpp>
 #include <tka/detail/cpu/lanes.hpp>
 #include <tka/detail/shared/softmax_sums.hpp>
 
@@ -25,7 +26,8 @@ struct logit_map {
     for (int i = 0; i < count; i += lane_count) {
       lanes s = multiply(load(x + i), splat(scale));
       if (soft_cap > 0.0f) {
-        s = multiply(splat(soft_cap), hyperbolic_tangent(multiply(s, splat(1.0f / soft_cap))));
+        // A quotient: the reciprocal of a tiny cap is infinite, and of others it rounds twice.
+        s = multiply(splat(soft_cap), hyperbolic_tangent(s / splat(soft_cap)));
       }
       store(x + i, s);
     }

@@ -21,9 +21,22 @@
 #include <tka/plan.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+
+/// Which split of a unit's keys.
+enum class part {
+  first,  ///< or the only one: what the others have kept joins it
+  later
+};
+
+/// Keys that a split of a unit sees, at most.
+[[nodiscard]] constexpr std::int32_t keys_of_split(plan const& p) noexcept {
+  std::int32_t const tiles = ceil_div(p.shape.kv_len, tile_keys);
+  return ceil_div(tiles, p.schedule.splits) * tile_keys;
+}
 
 /// Selections of one unit under way, each with the forced keys that were seen.
 template <class Problem>
@@ -38,21 +51,33 @@ struct selection_store {
   std::int32_t forced_room = 0;
 
   /// `fresh`: the selectors get their memory; else they have it from an earlier phase.
-  static selection_store carve(arena& memory, plan const& p, bool fresh) noexcept {
+  static selection_store carve(arena& memory, plan const& p, part which, bool fresh) noexcept {
     selection_store s{};
     std::int32_t const count = p.schedule.query_tile * selections<Problem>(p.shape);
-    s.forced_room = std::min(p.options.sinks + p.options.recent, p.capacity);
+    s.forced_room = static_cast<std::int32_t>(
+        std::min<std::int64_t>(std::int64_t{p.options.sinks} + p.options.recent, p.capacity));
     s.selector = memory.take<selection>(count);
     s.forced_count = memory.take<std::int32_t>(count);
     s.forced_head = memory.take<std::int32_t>(count);
     s.forced_key = memory.take<ordered_key>(std::int64_t{count} * s.forced_room);
     s.forced_index = memory.take<std::int32_t>(std::int64_t{count} * s.forced_room);
     if (!fresh) return s;
-    for (std::int32_t i = 0; i < count; ++i) {
+    auto const carve_one = [&](arena& from) {
       selection blank{};
-      blank.carve(memory, p);
-      if (s.selector != nullptr) s.selector[i] = blank;
+      if (which == part::first) {
+        blank.carve(from, p);
+      } else {
+        blank.carve_later(from, p, keys_of_split(p));
+      }
+      return blank;
+    };
+    if (s.selector == nullptr) {  // only their size is asked for
+      arena one{nullptr};
+      (void)carve_one(one);
+      (void)memory.take<std::byte>(static_cast<std::int64_t>(one.used()) * count);
+      return s;
     }
+    for (std::int32_t i = 0; i < count; ++i) s.selector[i] = carve_one(memory);
     return s;
   }
 
@@ -89,6 +114,7 @@ struct list_store {
   ordered_key* key = nullptr;       // [selections][capacity]
   softmax_sums* visible = nullptr;  // [score rows] or, split, [score rows][tiles]
   std::int32_t tiles = 1;
+  bool split = false;  // each tile has sums of its own
 
   static list_store carve(arena& memory, plan const& p) noexcept {
     list_store s{};
@@ -97,7 +123,8 @@ struct list_store {
     s.index = memory.take<std::int32_t>(std::int64_t{lists} * p.capacity);
     s.key = memory.take<ordered_key>(std::int64_t{lists} * p.capacity);
     if (sums_visible<Problem>(p.options)) {
-      s.tiles = p.schedule.splits > 1 ? ceil_div(p.shape.kv_len, tile_keys) : 1;
+      s.split = p.schedule.splits > 1;
+      s.tiles = s.split ? ceil_div(p.shape.kv_len, tile_keys) : 1;
       s.visible =
           memory.take<softmax_sums>(std::int64_t{p.schedule.query_tile} *
                                     score_source_t<Problem>::score_heads(p.shape) * s.tiles);

@@ -19,6 +19,10 @@ struct tuning {
   std::int32_t near_keys = 32;
   /// Score rows that share each widened key; beyond some tens nothing more is gained.
   std::int32_t rows_together = 64;
+  /// Fewer score rows are not worth a unit that a thread more could take.
+  std::int32_t min_rows_together = 16;
+  /// Tiles of a split, at least.
+  std::int32_t min_split_tiles = 4;
   /// Query heads attended together when they share a selection.
   std::int32_t attend_heads = 16;
   /// Candidates of an exact selection beyond its k, at least: more of them, fewer radix selects;

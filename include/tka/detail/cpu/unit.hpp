@@ -14,15 +14,14 @@
 #include <tka/detail/shared/visible_range.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 inline void report(std::uint32_t* word, data_error bit) noexcept {
   if (word == nullptr) return;
-  std::atomic_ref<std::uint32_t>{*word}.fetch_or(static_cast<std::uint32_t>(bit),
-                                                 std::memory_order_relaxed);
+  // Not std::atomic_ref, which libc++ has from 19 on.
+  __atomic_fetch_or(word, static_cast<std::uint32_t>(bit), __ATOMIC_RELAXED);
 }
 
 /// Sequence b of a call; what is wrong with it goes into the error word.

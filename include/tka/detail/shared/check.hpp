@@ -21,14 +21,15 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
-[[nodiscard]] constexpr bool finite(float x) noexcept {
-  return x - x == 0.0f;  // false for infinities and NaN
+/// NaN is not; neither is what is too small or too large to scale by.
+[[nodiscard]] constexpr bool in_scale_range(float x, float low) noexcept {
+  return x > 0.0f && x >= low && x <= max_scale;
 }
 
 template <class Problem>
 [[nodiscard]] constexpr status check_shape(shape const& s) noexcept {
   if (s.batch < 1 || s.q_heads < 1 || s.kv_heads < 1 || s.q_len < 0 || s.kv_len < 0 ||
-      s.qk_dim < 1 || (Problem::attends && s.v_dim < 1)) {
+      (Problem::reads_keys && s.qk_dim < 1) || (Problem::attends && s.v_dim < 1)) {
     return status::invalid_shape;
   }
   if (s.q_heads % s.kv_heads != 0) return status::invalid_group;
@@ -44,6 +45,11 @@ template <class Problem>
   if (std::int64_t{s.q_heads} * s.q_len > std::numeric_limits<std::int32_t>::max()) {
     return status::too_large;
   }
+  // So are offsets into what a call reads, writes and has as scratch.
+  double const rows = double{1} * s.batch * (double{1} * s.q_heads + s.index_heads) * s.q_len;
+  double const dims = double{1} * s.qk_dim + s.v_dim + s.index_dim;
+  double const keys = double{1} * s.batch * s.kv_heads * s.kv_len;
+  if (rows * (s.kv_len + dims) > 0x1p58 || keys * dims > 0x1p58) return status::too_large;
   // Local indices and the buffers behind the last of them are counted in 32 bits.
   if (s.kv_len > std::numeric_limits<std::int32_t>::max() - 1024) return status::too_large;
   return status::ok;
@@ -51,7 +57,8 @@ template <class Problem>
 
 [[nodiscard]] constexpr status check_budget(options const& o) noexcept {
   budget const& b = o.budget;
-  if (b.k < 0 || b.numerator < 0 || b.denominator < 0 || b.k_min < 0) {
+  // What was never given, and a ratio over 0, have no k.
+  if (b.numerator < 0 || b.denominator < 0 || b.k_min < 0 || (b.denominator == 0 && b.k < 0)) {
     return status::invalid_budget;
   }
   if (b.denominator > 0 && b.numerator > b.denominator) return status::invalid_budget;
@@ -65,8 +72,10 @@ template <class Problem>
 template <class Problem>
 [[nodiscard]] constexpr status check_options(options const& o,
                                              typename Problem::selection const& by) noexcept {
-  if (Problem::attends && !(finite(o.scale) && o.scale > 0.0f)) return status::invalid_scale;
-  if (!(finite(o.soft_cap) && o.soft_cap >= 0.0f)) return status::invalid_soft_cap;
+  if (Problem::attends && !in_scale_range(o.scale, 0.0f)) return status::invalid_scale;
+  if (o.soft_cap != 0.0f && !in_scale_range(o.soft_cap, 1.0f / max_scale)) {
+    return status::invalid_soft_cap;
+  }
   if (o.shard.block < 1 || o.shard.count < 1 || o.shard.index < 0 ||
       o.shard.index >= o.shard.count) {
     return status::invalid_shard;
@@ -87,73 +96,10 @@ template <class Problem>
     return status::metric_unavailable;
   }
   if (Problem::per_kv_group && o.combine == combine::softmax_sum &&
-      !(finite(o.scale) && o.scale > 0.0f)) {
+      !in_scale_range(o.scale, 0.0f)) {
     return status::invalid_scale;
   }
   return status::ok;
-}
-
-/// Bases and outer strides in multiples of 16 bytes.
-template <class T>
-[[nodiscard]] bool aligned(tensor_view<T> const& v) noexcept {
-  auto const whole = [](std::int64_t elements) {
-    return elements * static_cast<std::int64_t>(sizeof(T)) % 16 == 0;
-  };
-  return reinterpret_cast<std::uintptr_t>(v.data) % 16 == 0 && whole(v.batch) && whole(v.head) &&
-         whole(v.token);
-}
-
-template <class Problem>
-[[nodiscard]] status check_outputs(plan const& p, arguments<Problem> const& a) noexcept {
-  bool const metric = a.lse_visible || a.entropy_visible || a.retained_mass;
-  if (metric && (p.options.metrics != metrics::visible || !Problem::sees_all_scores)) {
-    return status::metric_unavailable;
-  }
-  if ((a.threshold_score || a.threshold_position) && !Problem::is_exact) {
-    return status::null_pointer;
-  }
-  if (static_cast<bool>(a.given_threshold_score) != static_cast<bool>(a.given_threshold_position)) {
-    return status::null_pointer;
-  }
-  if (a.given_threshold_score && Problem::selects && !Problem::is_exact) {
-    return status::null_pointer;
-  }
-  return status::ok;
-}
-
-template <class Problem>
-[[nodiscard]] status check_tensors(plan const& p, arguments<Problem> const& a) noexcept {
-  constexpr bool one_row = std::is_same_v<typename Problem::cache_layout, layout::mla_656>;
-  bool const reads_q = Problem::attends || Problem::by_query_key;
-  if (p.shape.q_len > 0) {
-    if (reads_q && (!a.q || (p.shape.kv_len > 0 && !a.k))) return status::null_pointer;
-    if (Problem::attends && (!a.o || (!one_row && p.shape.kv_len > 0 && !a.v))) {
-      return status::null_pointer;
-    }
-    if (!Problem::query_source::complete(a.query) || !Problem::kv_source::complete(a.kv)) {
-      return status::null_pointer;
-    }
-    if constexpr (Problem::by_index) {
-      if (!a.index.q || !a.index.weights || (p.shape.kv_len > 0 && !a.index.k)) {
-        return status::null_pointer;
-      }
-      if (!aligned(a.index.q) ||
-          (!std::is_same_v<typename Problem::selection::cache_layout, index_layout::page_132> &&
-           !aligned(a.index.k))) {
-        return status::misaligned;
-      }
-    }
-    if constexpr (Problem::by_given) {
-      if (p.shape.kv_len > 0 && !a.index.scores) return status::null_pointer;
-    }
-    if constexpr (!Problem::selects) {
-      bool const by_positions = p.selection.get<saved_form>() == saved_form::positions;
-      if (by_positions && (!a.given_positions || !a.given_count)) return status::null_pointer;
-      if (!by_positions && !a.given_threshold_score) return status::null_pointer;
-    }
-  }
-  if (!aligned(a.q) || !aligned(a.k) || !aligned(a.v) || !aligned(a.o)) return status::misaligned;
-  return check_outputs(p, a);
 }
 
 [[nodiscard]] inline status check_workspace(plan const& p, workspace const& w) noexcept {
@@ -174,12 +120,11 @@ template <class Problem>
   return !Problem::selects || k < s.kv_len ? k : s.kv_len;
 }
 
-/// Everything that the host can know of one run of a plan.
+/// What the host can know of one run of a plan, but for the tensors (see tensor_check).
 template <class Problem>
-[[nodiscard]] status check_run(plan const& p, std::uint64_t instance, arguments<Problem> const& a,
+[[nodiscard]] status check_run(plan const& p, std::uint64_t instance, arguments<Problem> const&,
                                workspace const& w) noexcept {
   if (p.status != status::ok || p.instance != instance) return status::plan_mismatch;
-  if (status const st = check_tensors(p, a); st != status::ok) return st;
   return check_workspace(p, w);
 }
 

@@ -44,7 +44,7 @@ template <class Problem, class Served>
     return status::unsupported_head_dim;
   }
   if (status const st = by.check(); st != status::ok) return st;
-  if (!(finite(o.scale) && o.scale > 0.0f)) return status::invalid_scale;
+  if (!in_scale_range(o.scale, 0.0f)) return status::invalid_scale;
   return check_saved_options<Problem>(o, by);
 }
 
@@ -58,35 +58,6 @@ template <class Problem>
     case saved_form::visible: return s.kv_len;
   }
   return 0;
-}
-
-template <class Problem>
-[[nodiscard]] status check_training_tensors(plan const& p, arguments<Problem> const& a) noexcept {
-  if (p.shape.q_len > 0) {
-    bool const keys = p.shape.kv_len > 0;
-    if (!a.q || !a.lse || (keys && !a.k)) return status::null_pointer;
-    if (!a.saved.complete(p.selection.get<training_rules::row_numbers>().form)) {
-      return status::null_pointer;
-    }
-    if (!Problem::query_source::complete(a.query) || !Problem::kv_source::complete(a.kv)) {
-      return status::null_pointer;
-    }
-    if constexpr (Problem::what == task::backward) {
-      if (!a.o || !a.d_o || (keys && !a.v)) return status::null_pointer;
-    } else {
-      if (!a.index.q || !a.index.weights || (keys && !a.index.k)) return status::null_pointer;
-    }
-  }
-  if (!aligned(a.q) || !aligned(a.k)) return status::misaligned;
-  if constexpr (Problem::what == task::backward) {
-    if (a.d_sink_logits != nullptr && a.sink_logits == nullptr) return status::null_pointer;
-    if (!aligned(a.v) || !aligned(a.o) || !aligned(a.d_o)) return status::misaligned;
-    if (!aligned(a.dq) || !aligned(a.dk) || !aligned(a.dv)) return status::misaligned;
-  } else {
-    if (!aligned(a.index.q) || !aligned(a.index.k)) return status::misaligned;
-    if (!aligned(a.d_index_q) || !aligned(a.d_index_k)) return status::misaligned;
-  }
-  return status::ok;
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -24,11 +24,12 @@ inline constexpr ordered_key key_of_minus_infinity = static_cast<std::int32_t>(0
 inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>::min();
 
 [[nodiscard]] TKA_HOST_DEVICE constexpr ordered_key to_ordered(float score) noexcept {
-  // + 0.0f turns -0 into +0 and leaves the rest; negative numbers count downwards, so their
-  // magnitude bits are flipped.
-  auto const bits = bits_as<std::int32_t>(score + 0.0f);
-  ordered_key const key = bits ^ ((bits >> 31) & 0x7fffffff);
-  return (bits & 0x7fffffff) > 0x7f800000 ? key_of_nan : key;
+  // In integers, so that no floating-point mode enters: -0 becomes +0, and negative numbers count
+  // downwards, so their magnitude bits are flipped.
+  auto const bits = bits_as<std::int32_t>(score);
+  std::int32_t const magnitude = bits & 0x7fffffff;
+  ordered_key const key = magnitude == 0 ? 0 : bits ^ ((bits >> 31) & 0x7fffffff);
+  return magnitude > 0x7f800000 ? key_of_nan : key;
 }
 
 /// The score of a key: canonical zero and NaN, else the bits that went in.

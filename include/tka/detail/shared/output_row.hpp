@@ -7,7 +7,9 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/shared/lse_base.hpp>
 #include <tka/detail/shared/softmax_sums.hpp>
+#include <tka/options.hpp>
 #include <tka/source/location.hpp>
 #include <tka/tensor_view.hpp>
 
@@ -30,12 +32,13 @@ template <class Math>
   return own / (s.sum * own + Math::exp(sink - largest));
 }
 
-/// exp(lse - lse_visible); 1 where either set is empty.
+/// exp(lse - lse_visible), at most 1: both are rounded. 1 where either set is empty; NaN passes.
 template <class Math>
 [[nodiscard]] TKA_HOST_DEVICE float retained_mass_of(
     basic_softmax_sums<Math> const& selected, basic_softmax_sums<Math> const& visible) noexcept {
   if (selected.empty() || visible.empty()) return 1.0f;
-  return Math::exp_of_lse(selected.lse() - visible.lse());
+  float const mass = Math::exp_of_lse(selected.lse() - visible.lse());
+  return mass > 1.0f ? 1.0f : mass;
 }
 
 /// Writes one float a query head, where the caller asked for it.
@@ -46,17 +49,19 @@ TKA_HOST_DEVICE inline void put(tensor_view<float> const& view, location at, std
 
 /// Metrics of the selected keys.
 template <class Arguments, class Math>
-TKA_HOST_DEVICE void put_metrics(Arguments const& a, location at, std::int32_t head,
+TKA_HOST_DEVICE void put_metrics(Arguments const& a, options const& o, location at,
+                                 std::int32_t head,
                                  basic_softmax_sums<Math> const& selected) noexcept {
-  put(a.lse, at, head, selected.lse());
+  put(a.lse, at, head, in_base(o, selected.lse()));
   put(a.entropy, at, head, selected.entropy());
 }
 /// Metrics that need all visible keys.
 template <class Arguments, class Math>
-TKA_HOST_DEVICE void put_visible_metrics(Arguments const& a, location at, std::int32_t head,
+TKA_HOST_DEVICE void put_visible_metrics(Arguments const& a, options const& o, location at,
+                                         std::int32_t head,
                                          basic_softmax_sums<Math> const& selected,
                                          basic_softmax_sums<Math> const& visible) noexcept {
-  put(a.lse_visible, at, head, visible.lse());
+  put(a.lse_visible, at, head, in_base(o, visible.lse()));
   put(a.entropy_visible, at, head, visible.entropy());
   put(a.retained_mass, at, head, retained_mass_of(selected, visible));
 }

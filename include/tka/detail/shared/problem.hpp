@@ -81,6 +81,8 @@ struct problem {
   static constexpr bool by_query_key = std::is_same_v<score_source, query_key_scores>;
   static constexpr bool by_index = std::is_same_v<score_source, index_scores>;
   static constexpr bool by_given = std::is_same_v<score_source, given_scores>;
+  /// q and k are read.
+  static constexpr bool reads_keys = attends || by_query_key;
 
   /// An indexer scores for all heads unless a scope is named.
   using scope = std::conditional_t<by_index && !Form::scope_given, tka::scope::all_heads,
@@ -120,9 +122,36 @@ struct scaled_tensors {
   scale_view v{};
 };
 
+template <class View>
+struct strided_part;
+template <class T>
+struct strided_part<tka::tensor_view<T>> {
+  using type = strided_view<T>;
+};
+/// The view that the backends take of a public one.
+template <class View>
+using strided_of = typename strided_part<View>::type;
+
 template <class Layout>
 using layout_tensors =
     std::conditional_t<std::is_same_v<Layout, layout::scaled>, scaled_tensors, no_tensors>;
+
+/// What a selection reads beside q and k, without extents.
+template <class Tensors>
+struct index_arguments {};
+template <class Tensors>
+  requires requires(Tensors t) { t.weights; }
+struct index_arguments<Tensors> {
+  strided_of<decltype(Tensors::q)> q{};
+  strided_of<decltype(Tensors::k)> k{};
+  strided_of<decltype(Tensors::k_scales)> k_scales{};
+  strided_of<decltype(Tensors::weights)> weights{};
+};
+template <class Tensors>
+  requires requires(Tensors t) { t.scores; }
+struct index_arguments<Tensors> {
+  strided_of<decltype(Tensors::scores)> scores{};
+};
 
 /// Everything that any call can be given; what one call lacks stays null.
 template <class Problem>
@@ -136,7 +165,7 @@ struct arguments {
   typename Problem::query_source::tensors query{};
   typename Problem::kv_source::tensors kv{};
   layout_tensors<typename Problem::cache_layout> scales{};
-  typename Problem::selection::tensors index{};
+  index_arguments<typename Problem::selection::tensors> index{};
 
   mask_tensors mask{};
   std::int32_t const* k_per_sequence = nullptr;
@@ -163,47 +192,59 @@ struct arguments {
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
+/// A view for the backends. What was never set counts as 0: it has been checked that it has an
+/// extent of 1.
+template <class T>
+[[nodiscard]] constexpr strided_view<T> strided(strided_view<T> const& v) noexcept {
+  auto const set = [](std::int64_t stride) { return stride == unset_stride ? 0 : stride; };
+  return {v.data, set(v.batch), set(v.head), set(v.token)};
+}
+
 /// The public tensors of a call, by its task.
 template <class Problem, class Tensors>
 [[nodiscard]] arguments<Problem> arguments_of(Tensors const& t) noexcept {
   arguments<Problem> a{};
-  a.q = t.q;
-  a.k = t.k;
+  a.q = strided(t.q);
+  a.k = strided(t.k);
   a.query = t.query;
   a.kv = t.kv;
   a.scales = t.scales;
   a.error = t.error;
   if constexpr (Problem::attends) {
-    a.v = t.v;
-    a.o = t.o;
+    a.v = strided(t.v);
+    a.o = strided(t.o);
     a.sink_logits = t.sink_logits;
-    a.lse = t.lse;
-    a.entropy = t.entropy;
+    a.lse = strided(t.lse);
+    a.entropy = strided(t.entropy);
   }
+  if constexpr (Problem::by_index) {
+    a.index = {strided(t.index.q), strided(t.index.k), strided(t.index.k_scales),
+               strided(t.index.weights)};
+  }
+  if constexpr (Problem::by_given) a.index = {strided(t.index.scores)};
   if constexpr (Problem::selects) {
-    a.index = t.index;
     a.mask = t.mask;
     a.k_per_sequence = t.k_per_sequence;
-    a.positions = t.positions;
-    a.count = t.count;
-    a.scores = t.scores;
-    a.threshold_score = t.threshold_score;
-    a.threshold_position = t.threshold_position;
+    a.positions = strided(t.positions);
+    a.count = strided(t.count);
+    a.scores = strided(t.scores);
+    a.threshold_score = strided(t.threshold_score);
+    a.threshold_position = strided(t.threshold_position);
   }
   if constexpr (Problem::what == task::select_attend) {
-    a.lse_visible = t.lse_visible;
-    a.entropy_visible = t.entropy_visible;
-    a.retained_mass = t.retained_mass;
+    a.lse_visible = strided(t.lse_visible);
+    a.entropy_visible = strided(t.entropy_visible);
+    a.retained_mass = strided(t.retained_mass);
   }
   if constexpr (Problem::what == task::select) {
-    a.given_threshold_score = t.given_threshold_score;
-    a.given_threshold_position = t.given_threshold_position;
+    a.given_threshold_score = strided(t.given_threshold_score);
+    a.given_threshold_position = strided(t.given_threshold_position);
   }
   if constexpr (Problem::what == task::attend) {
-    a.given_positions = t.positions;
-    a.given_count = t.count;
-    a.given_threshold_score = t.threshold_score;
-    a.given_threshold_position = t.threshold_position;
+    a.given_positions = strided(t.positions);
+    a.given_count = strided(t.count);
+    a.given_threshold_score = strided(t.threshold_score);
+    a.given_threshold_position = strided(t.threshold_position);
     a.mask = t.mask;
     a.k_per_sequence = t.k_per_sequence;
   }
@@ -214,7 +255,13 @@ template <class Problem, class Tensors>
 template <class Problem, class Tensors>
   requires std::is_base_of_v<Tensors, arguments<Problem>>
 [[nodiscard]] arguments<Problem> arguments_of(Tensors const& t) noexcept {
-  return {t};
+  arguments<Problem> a{t};
+  a.each_view([](auto& v) {
+    for (std::int64_t* const stride : {&v.batch, &v.head, &v.token}) {
+      if (*stride == unset_stride) *stride = 0;
+    }
+  });
+  return a;
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

@@ -14,6 +14,7 @@
 #include <tka/status.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
@@ -56,7 +57,11 @@ template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE std::int64_t position_of_query(arguments<Problem> const& a,
                                                              sequence const& s,
                                                              std::int32_t i) noexcept {
-  return Problem::query_source::position(a.query, s.b, i, s.queries, s.length);
+  // Where positions are not given, a query sits as far before the end of what is told here.
+  constexpr bool top_left =
+      std::is_same_v<typename Problem::visibility, visibility::causal_top_left>;
+  return Problem::query_source::position(a.query, s.b, i, s.queries,
+                                         top_left ? std::int64_t{s.queries} : s.length);
 }
 
 /// The keys of query token i of `s`.
@@ -65,17 +70,19 @@ template <class Problem>
                                                      sequence const& s, std::int32_t i) noexcept {
   std::int64_t const position = position_of_query<Problem>(a, s, i);
   mask_tensors const& m = a.mask;
-  location const at = Problem::query_source::locate(a.query, s.b, i);
   row_mask mask{};
   if (m.first != nullptr) mask.begin = m.first[s.b];
-  if (m.row_begin) {
-    std::int64_t const begin = *m.row_begin.at(at.outer, 0, at.token);
-    mask.begin = begin > mask.begin ? begin : mask.begin;
-  }
-  if (m.row_end) mask.end = *m.row_end.at(at.outer, 0, at.token);
-  if (m.draft_keys > 0) {
-    mask.draft_keys = m.draft_keys;
-    mask.drafts = *m.drafts.at(at.outer, 0, at.token);
+  if (m.row_begin || m.row_end || m.draft_keys > 0) {
+    location const at = Problem::query_source::locate(a.query, s.b, i);
+    if (m.row_begin) {
+      std::int64_t const begin = *m.row_begin.at(at.outer, 0, at.token);
+      mask.begin = begin > mask.begin ? begin : mask.begin;
+    }
+    if (m.row_end) mask.end = *m.row_end.at(at.outer, 0, at.token);
+    if (m.draft_keys > 0) {
+      mask.draft_keys = m.draft_keys;
+      mask.drafts = *m.drafts.at(at.outer, 0, at.token);
+    }
   }
   return visible_range_of<typename Problem::visibility>(position, s.length, p.options, mask,
                                                         {s.k, p.capacity});

@@ -80,28 +80,43 @@ struct row_mask {
   std::uint64_t drafts = 0;
 };
 
-/// Counts visible keys where the last ones are drafts, of which some are hidden.
+/// Counts and steps where every key is visible.
+struct plain_walk {
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t count(std::int64_t from,
+                                                             std::int64_t to) const noexcept {
+    return to - from;
+  }
+  /// Where the last `n` visible ones of [from, to) begin, or `from` if there are fewer.
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t last(std::int64_t n, std::int64_t from,
+                                                            std::int64_t to) const noexcept {
+    return to - from > n ? to - n : from;
+  }
+  /// Where the first `n` visible ones of [from, to) end, or `to` if there are fewer.
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t first(std::int64_t n, std::int64_t from,
+                                                             std::int64_t to) const noexcept {
+    return to - from > n ? from + n : to;
+  }
+};
+
+/// The same where keys from `begin` on are drafts, some of them hidden.
 struct draft_walk {
-  std::int64_t begin;  ///< of the drafts; not below any position where there are none
+  std::int64_t begin;
   std::uint64_t drafts;
 
   [[nodiscard]] TKA_HOST_DEVICE constexpr bool visible(std::int64_t i) const noexcept {
     return i < begin || (drafts >> (i - begin) & 1u) != 0;
   }
-  /// Of [from, to).
   [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t count(std::int64_t from,
                                                              std::int64_t to) const noexcept {
     std::int64_t n = to - from;
     for (std::int64_t i = from > begin ? from : begin; i < to; ++i) n -= visible(i) ? 0 : 1;
     return n;
   }
-  /// Where the last `n` visible ones of [from, to) begin, or `from` if there are fewer.
   [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t last(std::int64_t n, std::int64_t from,
                                                             std::int64_t to) const noexcept {
     for (; n > 0 && to > from && to > begin; --to) n -= visible(to - 1) ? 1 : 0;
-    return to - from > n ? to - n : from;
+    return plain_walk{}.last(n, from, to);
   }
-  /// Where the first `n` visible ones of [from, to) end, or `to` if there are fewer.
   [[nodiscard]] TKA_HOST_DEVICE constexpr std::int64_t first(std::int64_t n, std::int64_t from,
                                                              std::int64_t to) const noexcept {
     std::int64_t const plain = from < begin ? begin - from : 0;
@@ -118,28 +133,38 @@ struct row_budget {
   std::int32_t capacity;  ///< of the selection
 };
 
-/// The range of the query token at `position` in a sequence of `length` keys.
-template <class Visibility>
-[[nodiscard]] TKA_HOST_DEVICE constexpr visible_range visible_range_of(std::int64_t position,
-                                                                       std::int64_t length,
-                                                                       options const& o,
-                                                                       row_mask const& mask,
-                                                                       row_budget budget) noexcept {
+/// The same range in local indices of a shard. Out of line, like all that few calls need: what
+/// every row begins with is paid by its length.
+[[nodiscard]] __attribute__((noinline)) TKA_HOST_DEVICE inline visible_range in_shard(
+    shard part, visible_range r) noexcept {
+  auto const local = [&part](std::int32_t position) {
+    return static_cast<std::int32_t>(local_below(part, position));
+  };
+  r.first = local(r.first);
+  r.sinks_end = local(r.sinks_end);
+  r.main_begin = local(r.main_begin);
+  r.end = local(r.end);
+  r.forced_head = local(r.forced_head);
+  r.forced_tail = local(r.forced_tail);
+  return r;
+}
+
+template <class Visibility, class Walk>
+[[nodiscard]] TKA_HOST_DEVICE constexpr visible_range visible_range_by(
+    Walk const& walk, std::int64_t position, std::int64_t length, options const& o,
+    row_mask const& mask, row_budget budget) noexcept {
   auto const clamp = [](std::int64_t x, std::int64_t low, std::int64_t high) {
     return x < low ? low : x > high ? high : x;
   };
-  // A query before the first position (q_len > kv_len) sees nothing.
-  std::int64_t const causal_end = std::is_same_v<Visibility, visibility::all> && position >= 0
-                                      ? length
-                                      : clamp(position + 1, 0, length);
+  // Causal: a query before the first position (q_len > kv_len) sees nothing.
+  std::int64_t const causal_end =
+      std::is_same_v<Visibility, visibility::all> ? length : clamp(position + 1, 0, length);
   std::int64_t const end = clamp(mask.end, 0, causal_end);
   std::int64_t const first = clamp(mask.begin, 0, end);
   std::int64_t begin = first;
   if constexpr (std::is_same_v<Visibility, visibility::sliding_window>) {
     begin = clamp(position + 1 - o.window, first, end);
   }
-  std::int64_t const drafts_begin = length - mask.draft_keys;
-  draft_walk const walk{mask.draft_keys > 0 ? drafts_begin : end, mask.drafts};
   // The last keys count from the last visible one; what is forced is also visible.
   std::int64_t const recent_begin = walk.last(o.recent, first, end);
   if (recent_begin < begin) begin = recent_begin;
@@ -161,19 +186,33 @@ template <class Visibility>
                   .forced_head = narrow(head),
                   .forced_tail = narrow(tail),
                   .keep = narrow(keep)};
-  if (mask.draft_keys > 0) {
-    r.drafts_begin = narrow(drafts_begin);
-    r.drafts = mask.drafts;
-  }
-  if (o.shard.count != 1) {
-    r.first = narrow(local_below(o.shard, first));
-    r.sinks_end = narrow(local_below(o.shard, sinks_end));
-    r.main_begin = narrow(local_below(o.shard, begin));
-    r.end = narrow(local_below(o.shard, end));
-    r.forced_head = narrow(local_below(o.shard, head));
-    r.forced_tail = narrow(local_below(o.shard, tail));
-  }
   return r;
+}
+
+/// The range of a row that is told which drafts it sees. Out of line too.
+template <class Visibility>
+[[nodiscard]] __attribute__((noinline)) TKA_HOST_DEVICE visible_range
+visible_range_of_drafts(std::int64_t position, std::int64_t length, options const& o, row_mask mask,
+                        row_budget budget) noexcept {
+  draft_walk const walk{length - mask.draft_keys, mask.drafts};
+  auto r = visible_range_by<Visibility>(walk, position, length, o, mask, budget);
+  r.drafts_begin = static_cast<std::int32_t>(walk.begin);
+  r.drafts = walk.drafts;
+  return r;
+}
+
+/// The range of the query token at `position` in a sequence of `length` keys.
+template <class Visibility>
+[[nodiscard]] TKA_HOST_DEVICE visible_range visible_range_of(std::int64_t position,
+                                                             std::int64_t length, options const& o,
+                                                             row_mask const& mask,
+                                                             row_budget budget) noexcept {
+  // Drafts and shards do not go together.
+  if (mask.draft_keys > 0) {
+    return visible_range_of_drafts<Visibility>(position, length, o, mask, budget);
+  }
+  auto const r = visible_range_by<Visibility>(plain_walk{}, position, length, o, mask, budget);
+  return o.shard.count == 1 ? r : in_shard(o.shard, r);
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD

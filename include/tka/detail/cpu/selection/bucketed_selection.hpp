@@ -26,15 +26,21 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 /// floors.
 class bucketed_selection {
  public:
+  /// Memory for a selection that others join.
   void carve(arena& memory, plan const& p) noexcept {
-    auto const rule = rule_of(p);
-    std::int64_t const all = std::int64_t{rule.buckets(p.capacity)} * rule.per_bucket;
-    key_ = memory.take<ordered_key>(all);
-    index_ = memory.take<std::int32_t>(all);
+    carve_later(memory, p, p.shape.kv_len);
+    std::int64_t const all = survivors_of(p);
     survivor_ = memory.take<std::uint64_t>(all);
     sorted_ = memory.take<std::uint64_t>(all);
     out_key_ = memory.take<ordered_key>(all);
     out_index_ = memory.take<std::int32_t>(all);
+  }
+
+  /// The same for one that joins another; it has as many buckets, whatever it sees.
+  void carve_later(arena& memory, plan const& p, std::int32_t /*keys*/) noexcept {
+    std::int64_t const all = survivors_of(p);
+    key_ = memory.take<ordered_key>(all);
+    index_ = memory.take<std::int32_t>(all);
   }
 
   void reset(plan const& p, selection_row const& row) noexcept {
@@ -87,6 +93,11 @@ class bucketed_selection {
   [[nodiscard]] std::int32_t const* index() const noexcept { return out_index_; }
 
  private:
+  [[nodiscard]] static std::int64_t survivors_of(plan const& p) noexcept {
+    auto const rule = rule_of(p);
+    return std::int64_t{rule.buckets(p.capacity)} * rule.per_bucket;
+  }
+
   [[nodiscard]] static bucketed::row_numbers rule_of(plan const& p) noexcept {
     return p.selection.get<bucketed::row_numbers>();
   }

@@ -26,12 +26,11 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 /// better ones before it, so dropping it is exact.
 class exact_selection {
  public:
-  void carve(arena& memory, plan const& p) noexcept {
-    std::int64_t const slack = std::max(p.capacity, tuned.min_slack);
-    std::int64_t const all = std::int64_t{p.shape.kv_len} + tile_keys;
-    room_ = static_cast<std::int32_t>(std::min<std::int64_t>(p.capacity + slack + tile_keys, all));
-    key_ = memory.take<ordered_key>(room_);
-    index_ = memory.take<std::int32_t>(room_);
+  /// Memory for a selection that others join.
+  void carve(arena& memory, plan const& p) noexcept { carve_for(memory, p, p.shape.kv_len); }
+  /// The same for one that sees at most `keys` keys and joins another.
+  void carve_later(arena& memory, plan const& p, std::int32_t keys) noexcept {
+    carve_for(memory, p, keys);
   }
 
   void reset(plan const&, selection_row const& row) noexcept {
@@ -72,6 +71,14 @@ class exact_selection {
   [[nodiscard]] std::int32_t const* index() const noexcept { return index_; }
 
  private:
+  void carve_for(arena& memory, plan const& p, std::int32_t keys) noexcept {
+    std::int64_t const slack = std::max(p.capacity, tuned.min_slack);
+    std::int64_t const all = std::int64_t{keys} + tile_keys;
+    room_ = static_cast<std::int32_t>(std::min<std::int64_t>(p.capacity + slack + tile_keys, all));
+    key_ = memory.take<ordered_key>(room_);
+    index_ = memory.take<std::int32_t>(room_);
+  }
+
   void make_room(std::int32_t count, radix_scratch const& scratch) noexcept {
     if (size_ + count <= room_) return;
     if (size_ > keep_) {

@@ -26,12 +26,17 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 class fidelity_selection {
  public:
   void carve(arena& memory, plan const& p) noexcept {
+    carve_later(memory, p, p.shape.kv_len);
     std::int64_t const all = std::int64_t{p.shape.kv_len} + tile_keys;
-    key_ = memory.take<ordered_key>(all);
-    index_ = memory.take<std::int32_t>(all);
     rank_key_ = memory.take<ordered_key>(all);
     rank_place_ = memory.take<std::int32_t>(all);
     top_place_ = memory.take<std::int32_t>(p.capacity);
+  }
+  /// For one that sees at most `keys` keys and joins another.
+  void carve_later(arena& memory, plan const&, std::int32_t keys) noexcept {
+    std::int64_t const all = std::int64_t{keys} + tile_keys;
+    key_ = memory.take<ordered_key>(all);
+    index_ = memory.take<std::int32_t>(all);
   }
 
   void reset(plan const& p, selection_row const& row) noexcept {

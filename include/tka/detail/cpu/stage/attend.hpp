@@ -167,8 +167,10 @@ class attend_stage {
     for (std::int32_t d = 0; d < plan_.shape.v_dim; ++d) {
       o[d] = static_cast<output_type>(sums.empty() ? 0.0f : output[d] * scale);
     }
-    put_metrics(args_, query, head, sums);
-    if (visible != nullptr) put_visible_metrics(args_, query, head, sums, *visible);
+    put_metrics(args_, plan_.options, query, head, sums);
+    if (visible != nullptr) {
+      put_visible_metrics(args_, plan_.options, query, head, sums, *visible);
+    }
   }
 
   plan const& plan_;

@@ -38,22 +38,24 @@ template <class Source, class Arguments>
 }
 
 /// The sum of the heads' probabilities; a key that every head excludes stays excluded. `visible`
-/// [heads]: the sums of each head over all visible keys.
+/// [heads]: the sums of each head over all visible keys. Whole registers are read and written.
 inline void join_probabilities(logit_map const& to_logit, float const* raw, std::int32_t heads,
                                softmax_sums const* visible, std::int32_t count,
                                float* out) noexcept {
   alignas(64) float logit[tile_keys];
-  std::fill_n(out, count, minus_infinity);
+  lanes const none = splat(minus_infinity);
+  for (std::int32_t i = 0; i < count; i += lane_count) store(out + i, none);
   for (std::int32_t h = 0; h < heads; ++h) {
     float const* const score = raw + std::int64_t{h} * tile_keys;
     float const lse = visible[h].lse();
     std::copy_n(score, count, logit);
     std::fill(logit + count, logit + tile_keys, minus_infinity);
     to_logit.apply(logit, tile_keys);
-    for (std::int32_t j = 0; j < count; ++j) {
-      if (score[j] == minus_infinity) continue;
-      float const p = exponential(logit[j] - lse);
-      out[j] = out[j] == minus_infinity ? p : out[j] + p;
+    for (std::int32_t i = 0; i < count; i += lane_count) {
+      lanes const p = exponential(subtract(load(logit + i), splat(lse)));
+      lanes const joined = load(out + i);
+      lanes const more = joined == none ? p : add(joined, p);
+      store(out + i, load(score + i) == none ? joined : more);
     }
   }
 }

@@ -22,6 +22,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
@@ -89,7 +90,7 @@ class score_stage {
   void clear_visible(list_store<Problem> const& lists, std::int32_t split, std::int32_t from,
                      std::int32_t to) noexcept {
     for (std::int32_t r = 0; r < tokens_ * heads_; ++r) {
-      if (lists.tiles == 1) {
+      if (!lists.split) {
         lists.visible[r] = {};
       } else {
         // The last split also clears what lies after the longest row.
@@ -159,7 +160,7 @@ class score_stage {
       }
       softmax_sums part{};
       (void)accumulate(part, logit, tile_keys);
-      if (lists.tiles == 1) {
+      if (!lists.split) {
         merge(lists.visible[row], part);
       } else {
         lists.visible[std::int64_t{row} * lists.tiles + tile] = part;
@@ -194,7 +195,14 @@ class score_stage {
   [[nodiscard]] float const* selection_score(std::int32_t i, std::int32_t r,
                                              list_store<Problem> const& lists) noexcept {
     if constexpr (!source::by_products) {
-      return source::score_row(args_, query(i), unit_.head) + keys_.first();
+      auto const* const given = source::score_row(args_, query(i), unit_.head) + keys_.first();
+      if constexpr (std::is_same_v<decltype(given), float const* const>) {
+        return given;
+      } else {  // nothing else is scored into `raw`
+        float* const wide = work_.raw + std::int64_t{i} * heads_ * tile_keys;
+        for (std::int32_t j = 0; j < keys_.count(); ++j) wide[j] = static_cast<float>(given[j]);
+        return wide;
+      }
     } else {
       float const* const raw = work_.raw + std::int64_t{i} * heads_ * tile_keys;
       if constexpr (source::each_head) {

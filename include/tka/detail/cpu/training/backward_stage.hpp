@@ -123,7 +123,7 @@ class backward_stage {
         sequence const s = sequence_of<Problem>(plan_, args_, b);
         for (std::int32_t i = 0; i < s.queries; ++i) {
           location const at = Problem::query_source::locate(args_.query, b, i);
-          float const lse = *args_.lse.at(at.outer, h, at.token);
+          float const lse = natural_lse(plan_.options, *args_.lse.at(at.outer, h, at.token));
           if (lse == minus_infinity) continue;
           float const sink = args_.sink_logits[h];
           float const delta = kept_of(b, h / plan_.shape.group(), i)[h % plan_.shape.group()];
@@ -181,7 +181,7 @@ class backward_stage {
     bool any = false;
     for (std::int32_t h = 0; h < heads_.count; ++h) {
       std::int32_t const head = heads_.first + h;
-      float const lse = *args_.lse.at(at.outer, head, at.token);
+      float const lse = natural_lse(plan_.options, *args_.lse.at(at.outer, head, at.token));
       bool const empty = lse == minus_infinity;
       output_type const* const out = args_.d_o.at(at.outer, head, at.token);
       if (what.rows) kept[h] = empty ? 0.0f : dot(out, args_.o.at(at.outer, head, at.token));

@@ -132,7 +132,7 @@ class indexer_stage {
     shares_ = 0.0f;
     bool any = false;
     for (std::int32_t h = 0; h < s.q_heads; ++h) {
-      float const lse = *args_.lse.at(at.outer, h, at.token);
+      float const lse = natural_lse(plan_.options, *args_.lse.at(at.outer, h, at.token));
       float const sink = args_.sink_logits == nullptr ? minus_infinity : args_.sink_logits[h];
       bool const empty = lse == minus_infinity;
       float const largest = sink > lse ? sink : lse;

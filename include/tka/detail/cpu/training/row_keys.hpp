@@ -133,7 +133,8 @@ class row_keys {
 
   template <class Use>
   void list(sequence const& s, location at, std::int32_t head, key_span span, Use& use) noexcept {
-    std::int32_t count = *args_.saved.count.at(at.outer, head, at.token);
+    std::int32_t count =
+        args_.saved.count ? *args_.saved.count.at(at.outer, head, at.token) : plan_.capacity;
     if (count < 0 || count > plan_.capacity) {
       report(args_.error, data_error::budget_out_of_range);
       count = std::clamp(count, 0, plan_.capacity);

@@ -9,6 +9,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cpu/engine.hpp>
+#include <tka/detail/cpu/float_mode.hpp>
 #include <tka/detail/cpu/training/backward_stage.hpp>
 #include <tka/detail/cpu/training/indexer_stage.hpp>
 #include <tka/detail/cpu/training/row_keys.hpp>
@@ -70,16 +71,16 @@ class training_engine {
     return p;
   }
 
-  [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const& a,
+  [[nodiscard]] static status check_call(plan const& p, arguments<Problem> const&,
                                          workspace const& w) noexcept {
     if (p.status != status::ok || p.instance != instance) return status::plan_mismatch;
-    if (status const st = check_training_tensors(p, a); st != status::ok) return st;
     return check_workspace(p, w);
   }
 
   static void run_phase(plan const& p, arguments<Problem> const& a, workspace const& w,
                         std::int32_t phase, std::int32_t worker, std::int32_t workers) noexcept {
     if constexpr (Problem::has_gradients) {
+      float_mode const mode{};
       training_engine const own{p, a, w, worker, workers};
       if (phase == 0) {
         own.first_phase();

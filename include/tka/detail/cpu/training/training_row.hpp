@@ -7,7 +7,9 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/detail/shared/lse_base.hpp>
 #include <tka/detail/shared/sequence.hpp>
+#include <tka/options.hpp>
 
 #include <cstdint>
 
@@ -25,6 +27,11 @@ struct wants {
   bool rows;
   bool keys;
 };
+
+/// An lse that a forward pass wrote, as a natural logarithm.
+[[nodiscard]] inline float natural_lse(options const& o, float lse) noexcept {
+  return o.lse_base == lse_base::two ? lse * log_of_2 : lse;
+}
 
 /// What differentiating the softmax of one head takes.
 struct softmax_row {

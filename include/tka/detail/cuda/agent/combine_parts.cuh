@@ -141,11 +141,11 @@ class combine_parts_agent {
   __device__ void write_metrics(slot<Problem> const& own, location at, std::int32_t head,
                                 std::int32_t in_selection, softmax_sums const& all) const noexcept {
     bool const writes = threadIdx.x % 32 == 0;
-    if (writes) put_metrics(c_.a, at, head, all);
+    if (writes) put_metrics(c_.a, c_.p.options, at, head, all);
     if constexpr (score_source_t<Problem>::is_attention_score) {
       if (c_.p.options.metrics != metrics::visible) return;
       softmax_sums const seen = visible_sums(own, own.range(c_).range, in_selection);
-      if (writes) put_visible_metrics(c_.a, at, head, all, seen);
+      if (writes) put_visible_metrics(c_.a, c_.p.options, at, head, all, seen);
     }
   }
 

@@ -51,7 +51,8 @@ class import_positions_agent {
  private:
   __device__ void take(slot<Problem> const& own) noexcept {
     location const at = own.query(c_);
-    std::int32_t const given = *c_.a.given_count.at(at.outer, own.scope_head, at.token);
+    std::int32_t const given =
+        c_.a.given_count ? *c_.a.given_count.at(at.outer, own.scope_head, at.token) : c_.p.capacity;
     if (given < 0 || given > c_.p.capacity) report(c_.a.error, data_error::budget_out_of_range);
     std::int32_t const count = smaller(larger(given, 0), c_.p.capacity);
     std::int32_t const* const positions =

@@ -216,47 +216,61 @@ class score_by_block_agent {
   }
 
   __device__ void keep_each_head(std::int32_t first) const noexcept {
-    // Where every token sees the whole tile only pages may be missing.
-    bool const whole = unit_.all_see(first, tile_keys);
+    static_assert(block_threads % tile_keys == 0, "a thread keeps the scores of one key");
+    auto const thread = static_cast<std::int32_t>(threadIdx.x);
+    std::int32_t const j = thread % tile_keys;
+    std::int32_t const local = first + j;
     std::int32_t const rows = unit_.place().tokens * heads_;
+    std::int32_t const skipped = c_.g.head_block - heads_;
+    // Where every token sees the whole tile only pages may be missing.
+    if (unit_.all_see(first, tile_keys)) {
+      bool const seen = there(j);
+#pragma unroll 4
+      for (std::int32_t r = thread / tile_keys; r < rows; r += block_threads / tile_keys) {
+        *unit_.place_of_score(r + memory_->token_of[r] * skipped, local) =
+            seen ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
+      }
+      return;
+    }
 #pragma unroll 1
-    for (auto n = static_cast<std::int32_t>(threadIdx.x); n < rows * tile_keys;
-         n += block_threads) {
-      std::int32_t const r = n / tile_keys;
-      std::int32_t const j = n % tile_keys;
+    for (std::int32_t r = thread / tile_keys; r < rows; r += block_threads / tile_keys) {
       std::int32_t const i = memory_->token_of[r];
-      compact_range const range{unit_.range(i)};
-      if (!whole && !range.range.spans(first + j)) continue;
-      ordered_key* const out = unit_.scores(r + i * (c_.g.head_block - heads_));
-      bool const seen = there(j) && (whole || range.range.visible(first + j));
-      out[range.compact(first + j)] =
-          seen ? to_ordered(memory_->score[r * pitch + j]) : key_of_nothing;
+      visible_range const& range = unit_.range(i);
+      if (!range.spans(local)) continue;
+      *unit_.place_of_score(r + i * skipped, range, local) =
+          there(j) && range.visible(local) ? to_ordered(memory_->score[r * pitch + j])
+                                           : key_of_nothing;
     }
   }
 
-  /// One score of all heads. Heads that come in several passes leave a sum under way in the row.
+  /// One score of all heads. Heads that come in several passes leave a sum under way in the slot.
   __device__ void keep_combined(std::int32_t first) const noexcept {
+    auto const thread = static_cast<std::int32_t>(threadIdx.x);
+    std::int32_t const j = thread % tile_keys;
+    std::int32_t const local = first + j;
+    bool const whole = unit_.all_see(first, tile_keys);
 #pragma unroll 1
-    for (std::int32_t n = static_cast<std::int32_t>(threadIdx.x);
-         n < unit_.place().tokens * tile_keys; n += block_threads) {
-      std::int32_t const i = n / tile_keys;
-      std::int32_t const j = n % tile_keys;
-      compact_range const range{unit_.range(i)};
-      if (!range.range.spans(first + j)) continue;
-      bool const seen = there(j) && range.range.visible(first + j);
-      std::uint32_t* const memory = unit_.row(i);
-      std::int32_t const at = range.compact(first + j);
-      float* const under_way = reinterpret_cast<float*>(unit_.scores(i)) + at;
-      auto* const out = reinterpret_cast<ordered_key*>(under_way);
+    for (std::int32_t i = thread / tile_keys; i < unit_.place().tokens;
+         i += block_threads / tile_keys) {
+      ordered_key* out = unit_.place_of_score(i, local);
+      bool seen = there(j);
+      if (!whole) {
+        visible_range const& range = unit_.range(i);
+        if (!range.spans(local)) continue;
+        out = unit_.place_of_score(i, range, local);
+        seen = seen && range.visible(local);
+      }
       if (keeps_raw<Problem>(c_.p.options)) {
-        keep_raw(memory, i, j, at);
+        keep_raw(i, j, static_cast<std::int32_t>(out - unit_.scores(i)));
         *out = seen ? 0 : key_of_nothing;
         continue;
       }
+      float* const under_way = reinterpret_cast<float*>(out);
       float s = first_head_ == 0 ? source::first(c_.p.options) : *under_way;
+      location const query = unit_.query(i);
+      float const* const score = memory_->score + i * heads_ * pitch + j;
       for (std::int32_t h = 0; h < heads_; ++h) {
-        s = source::join(device_arithmetic{}, c_.p.options, c_.a, s,
-                         memory_->score[(i * heads_ + h) * pitch + j], unit_.query(i),
+        s = source::join(device_arithmetic{}, c_.p.options, c_.a, s, score[h * pitch], query,
                          first_head_ + h);
       }
       if (first_head_ + heads_ < c_.g.heads) {
@@ -273,10 +287,10 @@ class score_by_block_agent {
     }
   }
 
-  __device__ void keep_raw(std::uint32_t* memory, std::int32_t i, std::int32_t j,
-                           std::int32_t at) const noexcept {
+  /// The scores of all heads of one token and key, at place `at` of its slot.
+  __device__ void keep_raw(std::int32_t i, std::int32_t j, std::int32_t at) const noexcept {
     for (std::int32_t h = 0; h < heads_; ++h) {
-      auto* const raw = reinterpret_cast<float*>(memory + unit_.entry().slot.raw) +
+      auto* const raw = reinterpret_cast<float*>(unit_.row(i) + unit_.entry().slot.raw) +
                         (first_head_ + h) * round_up(unit_.entry().extent.visible, 32);
       raw[at] = memory_->score[(i * heads_ + h) * pitch + j];
     }
@@ -330,10 +344,10 @@ class score_by_block_agent {
         ordered_key* const out = unit_.scores(i);
         bool const visible = range.range.visible(local);
         if (visible && key.outer < 0) report(c_.a.error, data_error::page_out_of_range);
-        out[range.compact(local)] =
-            visible && key.outer >= 0
-                ? to_ordered(source::score_row(c_.a, at, unit_.place().head)[local])
-                : key_of_nothing;
+        out[range.compact(local)] = visible && key.outer >= 0
+                                        ? to_ordered(static_cast<float>(source::score_row(
+                                              c_.a, at, unit_.place().head)[local]))
+                                        : key_of_nothing;
       }
     }
   }

@@ -143,8 +143,8 @@ class score_by_warps_agent {
     if (r >= rows) return {};
     std::int32_t const token = r / heads_;
     compact_range const range{unit_.range(token)};
-    return {unit_.scores(r + token * (c_.g.head_block - heads_)) - range.gap() - range.range.first,
-            range.gap(), &unit_.range(token)};
+    return {unit_.place_of_score(r + token * (c_.g.head_block - heads_), 0), range.gap(),
+            &unit_.range(token)};
   }
 
   [[nodiscard]] __device__ std::int32_t first_key(position const& at) const noexcept {

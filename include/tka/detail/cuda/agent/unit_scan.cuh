@@ -33,6 +33,8 @@ template <int Rows>
 struct unit_memory {
   visible_range range[Rows];  ///< of each token
   std::uint32_t* row[Rows];   ///< slot of each selection
+  /// Its scores by local index, but for sinks in front of a gap, which lie that gap further on.
+  ordered_key* out[Rows];
 };
 
 template <class Problem, int Rows>
@@ -101,6 +103,18 @@ class unit_scan {
   }
   [[nodiscard]] __device__ ordered_key* scores(std::int32_t selection) const noexcept {
     return reinterpret_cast<ordered_key*>(memory_.row[selection] + entry_->slot.scores);
+  }
+  /// Where the score of a key goes, which the selection's range spans.
+  [[nodiscard]] __device__ ordered_key* place_of_score(std::int32_t selection,
+                                                       visible_range const& range,
+                                                       std::int32_t local) const noexcept {
+    ordered_key* const out = memory_.out[selection] + local;
+    return local < range.sinks_end ? out + (range.main_begin - range.sinks_end) : out;
+  }
+  /// The same where all keys of a tile are visible.
+  [[nodiscard]] __device__ ordered_key* place_of_score(std::int32_t selection,
+                                                       std::int32_t local) const noexcept {
+    return memory_.out[selection] + local;
   }
   /// No token sees a key after it.
   [[nodiscard]] __device__ std::int32_t end() const noexcept { return seen_.end; }
@@ -172,6 +186,11 @@ class unit_scan {
     }
     if (thread < place_.tokens * c_.g.selections()) {
       memory_.row[thread] = c_.unit_memory(b, unit) + thread * entry_->slot.words;
+    }
+    __syncthreads();
+    if (thread < place_.tokens * c_.g.selections()) {
+      compact_range const range{memory_.range[thread / c_.g.selections()]};
+      memory_.out[thread] = scores(thread) - range.gap() - range.range.first;
     }
     __syncthreads();
     seen_ = {};

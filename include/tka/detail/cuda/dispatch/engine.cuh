@@ -14,6 +14,7 @@
 #include <tka/detail/cuda/tuning/block.cuh>
 #include <tka/detail/cuda/tuning/score.cuh>
 #include <tka/detail/cuda/tuning/select.cuh>
+#include <tka/detail/cuda/tuning/select_rows.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
 #include <tka/detail/cuda/work/geometry.cuh>
 #include <tka/detail/cuda/work/math.cuh>
@@ -154,7 +155,8 @@ class engine {
     auto const served = [](std::int32_t dim, std::int32_t most) {
       return dim >= 16 && dim <= most && dim % 16 == 0;
     };
-    if (!served(s.qk_dim, max_qk_dim) || (Problem::attends && !served(s.v_dim, max_v_dim)) ||
+    if ((Problem::reads_keys && !served(s.qk_dim, max_qk_dim)) ||
+        (Problem::attends && !served(s.v_dim, max_v_dim)) ||
         (source::by_products && !served(source::dim(s), max_qk_dim))) {
       return status::unsupported_head_dim;
     }
@@ -178,7 +180,11 @@ class engine {
                    .buffers = max_buffers,
                    .select_blocks = max_select_blocks + 1,
                    .score = tune_score(device),
-                   .select = tune_select(device)};
+                   .select = tune_select(device),
+                   .select_rows = tune_select_rows(
+                       device, std::int64_t{p.shape.batch} * p.shape.q_len * p.scope_heads,
+                       p.shape.kv_len, p.capacity),
+                   .compute_capability = device.compute_capability};
     p.schedule.phases = 1;
     p.schedule.query_tile = max_score_rows;
     auto const blocks = [&] {

@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/launch_order.cuh>
+#include <tka/detail/cuda/tuning/select_rows.cuh>
 
 #include <cuda_runtime_api.h>
 
@@ -44,6 +45,7 @@ class launcher {
     cudaFuncAttributes now{};
     if (cudaFuncGetAttributes(&now, k.function) != cudaSuccess) return false;
     if (!allow_shared(k.function, now, k.bytes)) return false;
+    if (k.cluster > portable_cluster && !allow_large_clusters(k.function)) return false;
     cudaLaunchAttribute attributes[3] = {};
     unsigned count = 0;
     if (k.cooperative) {
@@ -85,6 +87,15 @@ class launcher {
            cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) ==
                cudaSuccess &&
            set_max_shared(function, most - static_cast<int>(now.sharedSizeBytes), device);
+  }
+  /// Clusters of more than eight blocks must be allowed too.
+  [[nodiscard]] static bool allow_large_clusters(void const* function) noexcept {
+    int device = 0;
+    cudaKernel_t kernel{};
+    return cudaGetDevice(&device) == cudaSuccess &&
+           cudaGetKernel(&kernel, function) == cudaSuccess &&
+           cudaKernelSetAttributeForDevice(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed,
+                                           1, device) == cudaSuccess;
   }
   /// What cudaFuncSetAttribute does; of all calls of the runtime here only that one clears an error
   /// that the host has pending.

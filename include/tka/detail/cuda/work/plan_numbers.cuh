@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/tuning/score.cuh>
 #include <tka/detail/cuda/tuning/select.cuh>
+#include <tka/detail/cuda/tuning/select_rows.cuh>
 #include <tka/plan.hpp>
 
 #include <cstdint>
@@ -23,6 +24,8 @@ struct plan_numbers {
   std::int32_t select_blocks = 0;    ///< such blocks on a multiprocessor
   score_tuning score{};
   select_tuning select{};
+  select_rows_tuning select_rows{};
+  std::int32_t compute_capability = 0;  ///< of the device: 10 * major + minor
   friend constexpr bool operator==(plan_numbers const&, plan_numbers const&) = default;
 };
 

@@ -71,10 +71,11 @@ struct selection_rules {
   }
 };
 
+/// Of the row of query token `at` and a head, which sees `range`.
 template <class Problem>
-[[nodiscard]] __device__ selection_rules rules_of(wave_view<Problem> const& c,
-                                                  slot<Problem> const& own,
-                                                  compact_range const& range) noexcept {
+[[nodiscard]] __device__ selection_rules rules_for(plan const& p, arguments<Problem> const& a,
+                                                   compact_range const& range, location const& at,
+                                                   std::int32_t scope_head) noexcept {
   selection_rules r{};
   r.visible = range.visible();
   r.keep = range.range.keep;
@@ -83,15 +84,21 @@ template <class Problem>
   r.first = range.range.first;
   r.sinks = range.sinks();
   r.gap = range.gap();
-  r.shard = c.p.options.shard;
-  r.given = static_cast<bool>(c.a.given_threshold_score);
+  r.shard = p.options.shard;
+  r.given = static_cast<bool>(a.given_threshold_score);
   if (r.given) {
-    location const at = own.query(c);
-    r.given_key = to_ordered(*c.a.given_threshold_score.at(at.outer, own.scope_head, at.token));
-    r.given_position = *c.a.given_threshold_position.at(at.outer, own.scope_head, at.token);
+    r.given_key = to_ordered(*a.given_threshold_score.at(at.outer, scope_head, at.token));
+    r.given_position = *a.given_threshold_position.at(at.outer, scope_head, at.token);
   }
   r.plain = !r.given && r.head <= 0 && r.tail >= r.visible;
   return r;
+}
+template <class Problem>
+[[nodiscard]] __device__ selection_rules rules_of(wave_view<Problem> const& c,
+                                                  slot<Problem> const& own,
+                                                  compact_range const& range) noexcept {
+  return rules_for<Problem>(c.p, c.a, range, c.a.given_threshold_score ? own.query(c) : location{},
+                            own.scope_head);
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

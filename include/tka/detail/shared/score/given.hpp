@@ -32,10 +32,10 @@ struct given_source {
   [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t dim(shape const&) noexcept {
     return 0;
   }
-  /// [kv_len] the scores of one token, by local index.
+  /// [kv_len] the scores of one token, in their own type, by local index.
   template <class Arguments>
-  [[nodiscard]] TKA_HOST_DEVICE static float const* score_row(Arguments const& a, location query,
-                                                              std::int32_t scan_head) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static auto const* score_row(Arguments const& a, location query,
+                                                             std::int32_t scan_head) noexcept {
     return a.index.scores.at(query.outer, scan_head, query.token);
   }
 };

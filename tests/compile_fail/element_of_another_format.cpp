@@ -1,0 +1,28 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// [tka.compile_time] A wrong use beside its twin that is right.
+
+// expect: tka::tensor_view: the pointer is to elements of another type than this tensor holds;
+#include <tka/backend/cpu.hpp>
+#include <tka/tka.hpp>
+
+constexpr auto attend = tka::sparse_attention<tka::exact_radix, tka::bf16, tka::cpu>;
+
+#ifdef TKA_EXPECT_FAIL
+struct half {  // as Eigen::half, __half and at::Half
+  std::uint16_t x;
+};
+using element = half;
+#else
+struct bfloat16 {
+  std::uint16_t x;
+};
+using element = bfloat16;
+#endif
+
+int main() {
+  element const* const data = nullptr;
+  return attend({}, {.k = {data, 0, 0, 0}}, {}) == tka::status::ok ? 1 : 0;
+}
