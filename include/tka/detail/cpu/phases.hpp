@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cpu/regions.hpp>
 #include <tka/detail/cpu/stage/attend.hpp>
+#include <tka/detail/cpu/stage/dense.hpp>
 #include <tka/detail/cpu/stage/score.hpp>
 #include <tka/detail/cpu/stage/select.hpp>
 #include <tka/detail/cpu/storage.hpp>
@@ -46,6 +47,10 @@ class phases {
     score_stage<Problem> score{plan_, args_, work_};
     select_stage<Problem> const select{plan_, args_, work_};
     each_unit(1, [&](unit_index const& u, sequence const& s, std::int64_t, std::int32_t) {
+      if constexpr (attends_densely<Problem>) {
+        dense_stage<Problem> dense{plan_, args_, work_};
+        if (dense.run(u, s)) return;
+      }
       score.run(u, s, 0, selected, lists);
       select.run(u, s, selected, lists);
       if constexpr (Problem::attends) {

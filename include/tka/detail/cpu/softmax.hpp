@@ -12,6 +12,9 @@
 #include <tka/detail/cpu/lanes.hpp>
 #include <tka/detail/shared/softmax_sums.hpp>
 
+#include <algorithm>
+#include <cstdint>
+
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
 using softmax_sums = basic_softmax_sums<lane_math>;
@@ -67,6 +70,33 @@ struct logit_map {
 /// Adds `next`, a later part, to `sums`. Not inlined: every caller runs the same instructions.
 [[gnu::noinline]] inline void merge(softmax_sums& sums, softmax_sums const& next) noexcept {
   sums.merge(next);
+}
+
+/// The sums over one tile of scores, of which `count` exist; visible(j) says which of them count.
+template <class Visible>
+[[nodiscard]] inline softmax_sums sums_of_tile(logit_map const& to_logit, float const* score,
+                                               std::int32_t count, Visible&& visible) noexcept {
+  alignas(64) float logit[tile_keys];
+  std::copy_n(score, count, logit);
+  std::fill(logit + count, logit + tile_keys, minus_infinity);
+  to_logit.apply(logit, tile_keys);
+  for (std::int32_t j = 0; j < tile_keys; ++j) {
+    if (j >= count || !visible(j)) logit[j] = minus_infinity;
+  }
+  softmax_sums part{};
+  (void)accumulate(part, logit, tile_keys);
+  return part;
+}
+
+/// Turns `count` scores of a step into weights, in place (there is room for step_keys), and adds
+/// them to `sums`. Returns what earlier sums of values must be multiplied by.
+[[nodiscard]] inline float add_step(softmax_sums& sums, logit_map const& to_logit, float* x,
+                                    std::int32_t count) noexcept {
+  // After the last key stand no logits: first something harmless, then nothing.
+  std::fill(x + count, x + step_keys, 0.0f);
+  to_logit.apply(x, step_keys);
+  std::fill(x + count, x + step_keys, minus_infinity);
+  return accumulate(sums, x, step_keys);
 }
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu

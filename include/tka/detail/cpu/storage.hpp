@@ -145,6 +145,9 @@ struct worker_store {
   float* attend_query = nullptr;  // [attend_heads][qk_dim]
   float* logit = nullptr;         // [attend_heads][step_keys]
   float* output = nullptr;        // [attend_heads][v_dim]
+  float* dense_query = nullptr;   // [rows_together][qk_dim] all three: where rows keep every key
+  float* dense_raw = nullptr;     // [rows_together][tile_keys]
+  float* dense_output = nullptr;  // [rows_together][v_dim]
 
   static worker_store carve(arena& memory, plan const& p) noexcept {
     using source = score_source_t<Problem>;
@@ -161,6 +164,11 @@ struct worker_store {
     s.attend_query = memory.take<float>(std::int64_t{tuned.attend_heads} * p.shape.qk_dim);
     s.logit = memory.take<float>(std::int64_t{tuned.attend_heads} * step_keys);
     s.output = memory.take<float>(std::int64_t{tuned.attend_heads} * p.shape.v_dim);
+    std::int64_t const dense_rows =
+        attends_densely<Problem> && p.schedule.splits == 1 ? tuned.rows_together : 0;
+    s.dense_query = memory.take<float>(dense_rows * p.shape.qk_dim);
+    s.dense_raw = memory.take<float>(dense_rows * tile_keys);
+    s.dense_output = memory.take<float>(dense_rows * p.shape.v_dim);
     return s;
   }
 };

@@ -64,6 +64,12 @@ template <class Problem>
 inline constexpr bool knows_scores =
     score_source_t<Problem>::is_attention_score && score_source_t<Problem>::each_head;
 
+/// Rows that keep every key they see need no selection: scores of attention, and a selector that
+/// keeps all of few keys.
+template <class Problem>
+inline constexpr bool attends_densely = Problem::attends && Problem::selects && Problem::is_exact &&
+                                        score_source_t<Problem>::is_attention_score;
+
 /// Sums over visible keys are kept: for metrics, or to normalise scores before combining heads.
 template <class Problem>
 [[nodiscard]] constexpr bool sums_visible(options const& o) noexcept {

@@ -40,6 +40,28 @@ struct head_range {
   std::int32_t count;  ///< <= attend_heads
 };
 
+/// Sums of values referred to another maximum.
+inline void rescale(float* out, std::int32_t dim, float factor) noexcept {
+  for (std::int32_t d = 0; d < dim; d += lane_count) {
+    store(out + d, multiply(load(out + d), splat(factor)));
+  }
+}
+
+/// What one query head of a row gives: o from its sums of values, and the metrics asked for.
+template <class Problem>
+void write_output(plan const& p, arguments<Problem> const& a, location query, std::int32_t head,
+                  softmax_sums const& sums, float const* values,
+                  softmax_sums const* visible) noexcept {
+  float const scale = output_scale(sums, a.sink_logits, head);
+  using output_type = typename Problem::precision::output_type;
+  output_type* const o = a.o.at(query.outer, head, query.token);
+  for (std::int32_t d = 0; d < p.shape.v_dim; ++d) {
+    o[d] = static_cast<output_type>(sums.empty() ? 0.0f : values[d] * scale);
+  }
+  put_metrics(a, p.options, query, head, sums);
+  if (visible != nullptr) put_visible_metrics(a, p.options, query, head, sums, *visible);
+}
+
 template <class Problem>
 class attend_stage {
  public:
@@ -69,8 +91,9 @@ class attend_stage {
       add(values, heads, selected, steps[now], steps[1 - now], sums);
     }
     for (std::int32_t h = 0; h < heads.count; ++h) {
-      write(query, heads.first + h, sums[h], work_.output + std::int64_t{h} * plan_.shape.v_dim,
-            visible == nullptr ? nullptr : visible + h);
+      write_output<Problem>(plan_, args_, query, heads.first + h, sums[h],
+                            work_.output + std::int64_t{h} * plan_.shape.v_dim,
+                            visible == nullptr ? nullptr : visible + h);
     }
   }
 
@@ -124,12 +147,10 @@ class attend_stage {
     logit_map const to_logit{plan_.options.scale, plan_.options.soft_cap};
     for (std::int32_t h = 0; h < heads.count; ++h) {
       float* const x = work_.logit + std::int64_t{h} * step_keys;
-      // After the last key stand no logits: first something harmless, then nothing.
-      std::fill(x + count, x + step_keys, 0.0f);
-      to_logit.apply(x, step_keys);
-      std::fill(x + count, x + step_keys, minus_infinity);
-      float const factor = accumulate(sums[h], x, step_keys);
-      if (factor != 1.0f) rescale(h, factor);
+      float const factor = add_step(sums[h], to_logit, x, count);
+      if (factor != 1.0f) {
+        rescale(work_.output + std::int64_t{h} * plan_.shape.v_dim, plan_.shape.v_dim, factor);
+      }
     }
     if constexpr (!Rows::in_place) {
       keys.values.resolve(values, keys.at, count, plan_.shape.v_dim, work_.wide);
@@ -150,27 +171,6 @@ class attend_stage {
     tile.resolve(rows, at, count, plan_.shape.qk_dim, work_.wide);
     dot_products(work_.attend_query, heads.count, tile.address, count, count, plan_.shape.qk_dim,
                  work_.logit, step_keys);
-  }
-
-  void rescale(std::int32_t h, float factor) noexcept {
-    float* const out = work_.output + std::int64_t{h} * plan_.shape.v_dim;
-    for (int d = 0; d < plan_.shape.v_dim; d += lane_count) {
-      store(out + d, multiply(load(out + d), splat(factor)));
-    }
-  }
-
-  void write(location query, std::int32_t head, softmax_sums const& sums, float const* output,
-             softmax_sums const* visible) noexcept {
-    float const scale = output_scale(sums, args_.sink_logits, head);
-    using output_type = typename Problem::precision::output_type;
-    output_type* const o = args_.o.at(query.outer, head, query.token);
-    for (std::int32_t d = 0; d < plan_.shape.v_dim; ++d) {
-      o[d] = static_cast<output_type>(sums.empty() ? 0.0f : output[d] * scale);
-    }
-    put_metrics(args_, plan_.options, query, head, sums);
-    if (visible != nullptr) {
-      put_visible_metrics(args_, plan_.options, query, head, sums, *visible);
-    }
   }
 
   plan const& plan_;

@@ -147,19 +147,12 @@ class score_stage {
 
   /// Softmax sums of the visible keys of this tile, for each score row of a token.
   void measure(std::int32_t i, std::int32_t tile, list_store<Problem> const& lists) noexcept {
-    alignas(64) float logit[tile_keys];
     logit_map const to_logit{plan_.options.scale, plan_.options.soft_cap};
-    std::int32_t const count = keys_.count();
     for (std::int32_t h = 0; h < heads_; ++h) {
       std::int32_t const row = i * heads_ + h;
-      std::copy_n(work_.raw + std::int64_t{row} * tile_keys, count, logit);
-      std::fill(logit + count, logit + tile_keys, minus_infinity);
-      to_logit.apply(logit, tile_keys);
-      for (std::int32_t j = 0; j < tile_keys; ++j) {
-        if (j >= count || !is_visible(range_[i], j)) logit[j] = minus_infinity;
-      }
-      softmax_sums part{};
-      (void)accumulate(part, logit, tile_keys);
+      softmax_sums const part =
+          sums_of_tile(to_logit, work_.raw + std::int64_t{row} * tile_keys, keys_.count(),
+                       [&](std::int32_t j) { return is_visible(range_[i], j); });
       if (!lists.split) {
         merge(lists.visible[row], part);
       } else {

@@ -43,6 +43,7 @@ class select_by_digits {
   /// Writes the kept keys of a row; how many they are. All threads of the cluster.
   __device__ std::uint32_t run(row_state& state, selection_rules const& rules) noexcept {
     own_ = share_of(rules.visible);
+    find_drafts(state.row);
     threshold limit{key_of_minus_infinity, 0};
     if (!rules.keeps_all()) limit = find_threshold(state.row, state.from, rules);
     return write(state, rules, limit);
@@ -73,6 +74,9 @@ class select_by_digits {
                                               selection_rules const& rules,
                                               std::int32_t c) const noexcept {
     std::int32_t const local = rules.local(c);
+    if (local >= drafts_begin_ && (drafts_ >> (local - drafts_begin_) & 1u) == 0) {
+      return key_of_nothing;
+    }
     if constexpr (Problem::kv_source::has_pages) {
       location const at = Problem::kv_source::locate(a_.kv, row.b, local, p_.shape.page_size);
       if (at.outer < 0) {
@@ -81,6 +85,12 @@ class select_by_digits {
       }
     }
     return to_ordered(scores[local]);
+  }
+
+  __device__ void find_drafts(row_place const& row) noexcept {
+    if (a_.mask.draft_keys == 0) return;
+    drafts_begin_ = row.length - a_.mask.draft_keys;
+    drafts_ = *a_.mask.drafts.at(row.at.outer, 0, row.at.token);
   }
 
   /// use(c, key) for each key of this warp's share, with all lanes; a key that is not there is
@@ -258,6 +268,8 @@ class select_by_digits {
   digits_memory& m_;
   cluster const blocks_;
   share own_{};
+  std::int32_t drafts_begin_ = 0x7fffffff;  ///< of these a bit says which are visible
+  std::uint64_t drafts_ = 0;
 };
 
 }  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda

@@ -154,11 +154,12 @@ class select_rows_agent {
     __syncthreads();
     selection_rules const& r = m.rules;
     bool const forces = r.head > 0 || r.tail < r.visible;
-    bool const apart = r.gap > 0 && r.head < r.sinks_end;
-    if (r.given || apart || (forces && Problem::kv_source::has_pages)) return {};
+    bool const apart = r.gap > 0 && r.head < r.sinks;
+    bool const drafts = w.a.mask.draft_keys > 0;
+    if (r.given || apart || drafts || (forces && Problem::kv_source::has_pages)) return {};
     competing_run run{r.local(r.head), r.tail - r.head, r.keep, 0, 0, true};
     if (forces) {
-      run.in_front = count_forced(scores, r.head);
+      run.in_front = count_forced(scores + r.local(0), r.head);
       run.behind = count_forced(scores + r.local(r.tail), r.visible - r.tail);
       run.keep -= run.in_front + run.behind;
     }
@@ -183,7 +184,7 @@ class select_rows_agent {
     auto const behind = static_cast<std::uint32_t>(run.behind);
     if (front + behind > 0 && blocks_.rank == 0 && thread() < 32) {
       selection_rules const& r = m_.rules;
-      put_forced_run(0, r.head, 0);
+      put_forced_run(r.local(0), r.head, 0);
       put_forced_run(r.local(r.tail), r.visible - r.tail, front + kept);
     }
     return front + behind;

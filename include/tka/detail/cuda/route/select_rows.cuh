@@ -15,6 +15,7 @@
 #include <tka/detail/shared/problem.hpp>
 #include <tka/plan.hpp>
 #include <tka/select/exact_radix.hpp>
+#include <tka/select/stored_scores.hpp>
 #include <tka/workspace.hpp>
 
 #include <cstddef>
@@ -30,10 +31,12 @@ __global__ void __launch_bounds__(Threads, 1024 / Threads)
   select_rows_agent<Problem, Threads>{w}.run();
 }
 
-/// Rows that `select_rows` knows: their scores stand in memory, and the k largest are wanted.
+/// Rows that `select_rows` knows: their scores stand in memory in fp32, and the k largest are
+/// wanted.
 template <class Problem>
-inline constexpr bool has_score_rows = Problem::what == task::select && Problem::by_given &&
-                                       std::is_same_v<typename Problem::selector, exact_radix>;
+inline constexpr bool has_score_rows =
+    Problem::what == task::select && std::is_same_v<typename Problem::selector, exact_radix> &&
+    std::is_same_v<typename Problem::selection::tensors, stored_scores<exact_radix>::tensors>;
 
 /// Exact for every row, without scratch. A row in registers, or read once past a gate; where a gate
 /// lets too few or too many keys pass, by digits, which reads it five times.

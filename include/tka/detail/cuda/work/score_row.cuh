@@ -18,6 +18,7 @@
 #include <tka/detail/shared/sequence.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 #include <tka/form.hpp>
+#include <tka/mask.hpp>
 #include <tka/plan.hpp>
 #include <tka/status.hpp>
 
@@ -40,8 +41,8 @@ struct row_numbers {
   std::int32_t k = 0;
   std::int32_t window = 0;
   std::int32_t capacity = 0;
-  /// No key is forced, none lies on another shard, there is no threshold of the caller's, and the
-  /// budget is a number.
+  /// No key is forced or masked, none lies on another shard, there is no threshold of the caller's,
+  /// the budget is a number, and the last query sits on the last key.
   bool usual = false;
   bool only_positions = false;  ///< are asked for, beside counts, and a position is a local index
   std::uint32_t* error = nullptr;
@@ -49,6 +50,10 @@ struct row_numbers {
   [[nodiscard]] static row_numbers of(plan const& p, arguments<Problem> const& a) noexcept {
     options const& o = p.options;
     bool const whole = o.shard.count == 1;
+    mask_tensors const& m = a.mask;
+    bool const masked = m.first != nullptr || m.row_begin || m.row_end || m.draft_keys > 0;
+    constexpr bool top_left =
+        std::is_same_v<typename Problem::visibility, visibility::causal_top_left>;
     return {.scores = a.index.scores,
             .positions = a.positions,
             .kv = a.kv,
@@ -60,8 +65,8 @@ struct row_numbers {
             .k = o.budget.k,
             .window = o.window,
             .capacity = p.capacity,
-            .usual = (o.sinks | o.recent | o.budget.denominator) == 0 && whole &&
-                     !a.given_threshold_score,
+            .usual = (o.sinks | o.recent | o.budget.denominator) == 0 && whole && !masked &&
+                     !top_left && !a.given_threshold_score,
             .only_positions =
                 a.positions && !a.scores && !a.threshold_score && !a.threshold_position && whole,
             .error = a.error};
@@ -135,17 +140,17 @@ template <class Problem>
 [[nodiscard]] __device__ competing_run usual_run(plan const& p, arguments<Problem> const& a,
                                                  row_numbers<Problem> const& n,
                                                  row_place const& row) noexcept {
-  std::int64_t const position =
-      Problem::query_source::position(n.query, row.b, row.token, row.queries, row.length);
-  std::int32_t end = row.length;
-  if (position + 1 < end && !std::is_same_v<typename Problem::visibility, visibility::all>) {
-    end = static_cast<std::int32_t>(position + 1);
-  }
-  if (position < 0) end = 0;
   std::int32_t first = 0;
-  if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
-    std::int64_t const begin = position + 1 - n.window;
-    first = begin <= 0 ? 0 : begin < end ? static_cast<std::int32_t>(begin) : end;
+  std::int32_t end = row.length;
+  if constexpr (!std::is_same_v<typename Problem::visibility, visibility::all>) {
+    std::int64_t const position =
+        Problem::query_source::position(n.query, row.b, row.token, row.queries, row.length);
+    if (position + 1 < end) end = static_cast<std::int32_t>(position + 1);
+    if (position < 0) end = 0;
+    if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
+      std::int64_t const begin = position + 1 - n.window;
+      first = begin <= 0 ? 0 : begin < end ? static_cast<std::int32_t>(begin) : end;
+    }
   }
   std::int32_t const k = n.k_per_sequence != nullptr ? own_budget<Problem>(p, a, row) : n.k;
   return {first, end - first, smaller(k, n.capacity), 0, 0, true};
@@ -238,7 +243,7 @@ __device__ void write_row_end(arguments<Problem> const& a, row_numbers<Problem> 
   for (std::int32_t i = count + static_cast<std::int32_t>(threadIdx.x); i < n.capacity;
        i += static_cast<std::int32_t>(blockDim.x)) {
     if (r.positions != nullptr) r.positions[i] = -1;
-    if (!r.only_positions && r.scores != nullptr) r.scores[i] = minus_infinity();
+    if (!r.only_positions && r.scores != nullptr) r.scores[i] = minus_infinity;
   }
   if (threadIdx.x == 0 && a.count) {
     *a.count.at(r.row.at.outer, r.row.head, r.row.at.token) = count;
