@@ -255,6 +255,20 @@ TEST_CASE("[tka.backward] [tka.mask] keys that the host hides") {
   check_agreement<heads_form>(x, o);
 }
 
+TEST_CASE("[tka.backward] logarithms of two") {
+  random_source random("base two");
+  INFO(random);
+  auto x = make_batch<tka::fp32>(4, 2, 16, 16, lengths, random);
+  x.sinks = filled<float>(4, random, 1.0f);
+  tka::options o = options_of(20);
+  auto const natural = forward<tka::fp32, heads_form>(x, o);
+  o.lse_base = tka::lse_base::two;
+  auto const s = forward<tka::fp32, heads_form>(x, o);
+  CHECK(s.lse != natural.lse);
+  check_near(backward<tka::fp32, heads_form>(x, s, o), gradients_fp64(x, reference_of(x), s, o),
+             1e-5);
+}
+
 TEST_CASE("[tka.backward] k >= visible is dense attention") {
   random_source random("dense");
   INFO(random);
