@@ -59,6 +59,16 @@ enum class tensor_name : std::int32_t {
   part_lse,
   part_o_stride,
   part_lse_stride,
+  d_o,
+  dq,
+  dk,
+  dv,
+  d_sink_logits,
+  d_loss,
+  loss,
+  d_index_q,
+  d_index_k,
+  d_weights,
   scratch,
   state
 };
@@ -108,6 +118,16 @@ enum class tensor_name : std::int32_t {
     case tensor_name::part_lse: return "part_lse";
     case tensor_name::part_o_stride: return "part_o_stride";
     case tensor_name::part_lse_stride: return "part_lse_stride";
+    case tensor_name::d_o: return "d_o";
+    case tensor_name::dq: return "dq";
+    case tensor_name::dk: return "dk";
+    case tensor_name::dv: return "dv";
+    case tensor_name::d_sink_logits: return "d_sink_logits";
+    case tensor_name::d_loss: return "d_loss";
+    case tensor_name::loss: return "loss";
+    case tensor_name::d_index_q: return "d_index_q";
+    case tensor_name::d_index_k: return "d_index_k";
+    case tensor_name::d_weights: return "d_weights";
     case tensor_name::scratch: return "workspace.scratch";
     case tensor_name::state: return "workspace.state";
   }

@@ -45,6 +45,7 @@ enum class status : std::int32_t {
   too_large,
   unsupported_precision,
   unsupported_device,
+  unsupported_call,
   launch_failed,
   data_error
 };
@@ -80,6 +81,7 @@ enum class status : std::int32_t {
     case status::too_large: return "too_large";
     case status::unsupported_precision: return "unsupported_precision";
     case status::unsupported_device: return "unsupported_device";
+    case status::unsupported_call: return "unsupported_call";
     case status::launch_failed: return "launch_failed";
     case status::data_error: return "data_error";
   }
@@ -113,7 +115,8 @@ enum class status : std::int32_t {
       return "options: window must be >= 1 for a sliding window; sinks and recent must be >= 0";
     case status::invalid_selection:
       return "selection: a number of the policy is out of range; bucketed takes recall_target in "
-             "(0, 1), or buckets in 1..2^24 and per_bucket in 1..64";
+             "(0, 1), or buckets in 1..2^24 and per_bucket in 1..64; synthetic_fidelity takes "
+             "precision in [0, 1]; a saved selection has the form that its call takes";
     case status::invalid_rotation:
       return "options.rotate: a Hadamard rotation needs an index_dim that is a power of two";
     case status::metric_unavailable:
@@ -165,6 +168,11 @@ enum class status : std::int32_t {
     case status::unsupported_device:
       return "device: needs compute capability 8.0 or newer and the shared memory of one block; "
              "fill cuda::device from cuda::query()";
+    case status::unsupported_call:
+      return "call: this backend has it not, or not so; gradients, the indexer's loss and "
+             "thresholds given to attend_selected are the CPU's, gradients of fp32, fp16 and bf16 "
+             "in layout::plain over contiguous or ragged keys, and thresholds name sets of q.k "
+             "scores that are not joined by softmax_sum";
     case status::launch_failed:
       return "cuda: the runtime refused the launch; its own last error says why";
     case status::data_error:

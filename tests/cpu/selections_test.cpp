@@ -143,13 +143,13 @@ void check_selection(tka::bucketed const& buckets, Expected&& expected_of) {
     list const expected = expected_of(keys, keep);
 
     // Rounds share the memory, so nothing of the one before may enter.
-    first.selection.reset(p, keep, count);
+    first.selection.reset(p, {.keep = keep, .keys = count});
     push(first.selection, keys, 0, count, scratch, random);
     CHECK(finished(first.selection, keep, scratch) == expected);
 
     auto const border = static_cast<std::int32_t>(random.between(0, count));
-    first.selection.reset(p, keep, count);
-    second.selection.reset(p, keep, count);
+    first.selection.reset(p, {.keep = keep, .keys = count});
+    second.selection.reset(p, {.keep = keep, .keys = count});
     push(second.selection, keys, border, count, scratch, random);
     push(first.selection, keys, 0, border, scratch, random);
     first.selection.absorb(second.selection, scratch.view);
@@ -157,7 +157,7 @@ void check_selection(tka::bucketed const& buckets, Expected&& expected_of) {
 
     // Forced keys take places of the budget.
     std::int32_t const fewer = keep / 2;
-    first.selection.reset(p, keep, count);
+    first.selection.reset(p, {.keep = keep, .keys = count});
     push(first.selection, keys, 0, count, scratch, random);
     CHECK(finished(first.selection, fewer, scratch) == largest_of(expected, fewer));
   }
@@ -196,7 +196,7 @@ TEST_CASE("bucketed_selection takes as many buckets as the recall target asks fo
       std::vector<ordered_key> const keys = random_keys(count, 100000, random);
       tka::bucketed const b{.buckets = rule.buckets(std::min(keep, count)),
                             .per_bucket = rule.per_bucket};
-      own.selection.reset(p, keep, count);
+      own.selection.reset(p, {.keep = keep, .keys = count});
       push(own.selection, keys, 0, count, scratch, random);
       CHECK(finished(own.selection, keep, scratch) == largest_of(survivors(keys, b), keep));
     }

@@ -245,6 +245,7 @@ constexpr status all[] = {status::ok,
                           status::too_large,
                           status::unsupported_precision,
                           status::unsupported_device,
+                          status::unsupported_call,
                           status::launch_failed,
                           status::data_error};
 

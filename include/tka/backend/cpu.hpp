@@ -10,6 +10,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cpu/engine.hpp>
 #include <tka/detail/cpu/run_rows.hpp>
+#include <tka/detail/cpu/training/training_engine.hpp>
 #include <tka/device.hpp>
 
 #include <thread>

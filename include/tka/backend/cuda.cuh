@@ -13,6 +13,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/engine.cuh>
 #include <tka/detail/cuda/dispatch/run_rows.cuh>
+#include <tka/detail/cuda/dispatch/training.cuh>
 #include <tka/device.hpp>
 
 #include <cuda_runtime_api.h>

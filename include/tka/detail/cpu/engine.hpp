@@ -18,6 +18,8 @@
 #include <tka/detail/shared/check.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/plan.hpp>
+#include <tka/saved_selection.hpp>
+#include <tka/select/exact_radix.hpp>
 #include <tka/workspace.hpp>
 
 #include <algorithm>
@@ -38,6 +40,9 @@ class engine {
   template <class Device>
   [[nodiscard]] static plan make_plan(shape const& s, options const& o, Device const& device,
                                       typename Problem::selection const& by) noexcept {
+    if constexpr (!Problem::selects) {
+      if (by.form == saved_form::threshold) return make_gated_plan(s, o, device);
+    }
     plan p{};
     p.shape = s;
     p.options = o;
@@ -54,6 +59,9 @@ class engine {
 
   /// The same plan under another schedule: other speed and sizes, the same results.
   [[nodiscard]] static plan reschedule(plan p, schedule const& wanted) noexcept {
+    if constexpr (takes_thresholds) {
+      if (is_gated(p)) return engine<gated>::reschedule(p, wanted);
+    }
     p.schedule.workers = std::max(1, wanted.workers);
     p.schedule.query_tile = std::clamp(wanted.query_tile, 1, max_query_tile);
     p.schedule.splits = can_split<Problem>(p.options) ? std::max(1, wanted.splits) : 1;
@@ -71,6 +79,12 @@ class engine {
   static void run_phase(plan const& p, arguments<Problem> const& a, workspace const& w,
                         std::int32_t phase, std::int32_t worker, std::int32_t workers) noexcept {
     if (p.shape.q_len == 0) return;
+    if constexpr (takes_thresholds) {
+      if (is_gated(p)) {
+        engine<gated>::run_phase(p, gated_arguments(a), w, phase, worker, workers);
+        return;
+      }
+    }
     float_mode const mode{};
     regions<Problem> const space{p};
     if (worker >= space.workers) return;
@@ -92,6 +106,51 @@ class engine {
  private:
   using source = score_source_t<Problem>;
   static constexpr std::uint64_t instance = instance_of<Problem>("cpu");
+
+  /// A call that is given thresholds scores again, and keeps what passes them.
+  using gated = problem<exact_radix, typename Problem::precision, typename Problem::form,
+                        task::select_attend>;
+  static constexpr bool takes_thresholds = !Problem::selects && gated::scope_exists;
+
+  template <class Device>
+  [[nodiscard]] static plan make_gated_plan(shape const& s, options const& o,
+                                            Device const& device) noexcept {
+    plan p{};
+    p.shape = s;
+    p.options = o;
+    p.status = status::unsupported_call;
+    if constexpr (takes_thresholds) {
+      bool const joined = Problem::per_kv_group && o.combine == combine::softmax_sum;
+      if (!joined && o.metrics == metrics::selected) {
+        p = engine<gated>::make_plan(s, o, device, {});
+      }
+      p.selection.put(saved_form::threshold);
+    }
+    p.instance = instance;
+    return p;
+  }
+  [[nodiscard]] static bool is_gated(plan const& p) noexcept {
+    return p.selection.get<saved_form>() == saved_form::threshold;
+  }
+  [[nodiscard]] static arguments<gated> gated_arguments(arguments<Problem> const& a) noexcept {
+    arguments<gated> to{};
+    to.q = a.q;
+    to.k = a.k;
+    to.v = a.v;
+    to.o = a.o;
+    to.query = a.query;
+    to.kv = a.kv;
+    to.scales = a.scales;
+    to.mask = a.mask;
+    to.k_per_sequence = a.k_per_sequence;
+    to.sink_logits = a.sink_logits;
+    to.given_threshold_score = a.given_threshold_score;
+    to.given_threshold_position = a.given_threshold_position;
+    to.lse = a.lse;
+    to.entropy = a.entropy;
+    to.error = a.error;
+    return to;
+  }
 
   [[nodiscard]] static status check(shape const& s, options const& o,
                                     typename Problem::selection const& by) noexcept {

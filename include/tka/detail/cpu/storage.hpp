@@ -11,6 +11,7 @@
 #include <tka/detail/cpu/arithmetic.hpp>
 #include <tka/detail/cpu/radix_select.hpp>
 #include <tka/detail/cpu/selection/selection_of.hpp>
+#include <tka/detail/cpu/selection/selection_row.hpp>
 #include <tka/detail/cpu/softmax.hpp>
 #include <tka/detail/cpu/tuning.hpp>
 #include <tka/detail/cpu/unit.hpp>
@@ -80,8 +81,8 @@ struct selection_store {
     return s;
   }
 
-  void reset(std::int32_t n, plan const& p, std::int32_t keep, std::int32_t keys) noexcept {
-    selector[n].reset(p, keep, keys);
+  void reset(std::int32_t n, plan const& p, selection_row const& row) noexcept {
+    selector[n].reset(p, row);
     forced_count[n] = 0;
     forced_head[n] = 0;
   }

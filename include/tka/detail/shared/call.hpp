@@ -26,10 +26,12 @@
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
 
 // What a message says must be a literal, so each call that shares a rule has a copy with its name.
-#define TKA_RULE(what, holds, sentence)                                                        \
-  static_assert((what) != task::select_attend || (holds), "tka::sparse_attention: " sentence); \
-  static_assert((what) != task::select || (holds), "tka::select_top_k: " sentence);            \
-  static_assert((what) != task::attend || (holds), "tka::attend_selected: " sentence)
+#define TKA_RULE(what, holds, sentence)                                                            \
+  static_assert((what) != task::select_attend || (holds), "tka::sparse_attention: " sentence);     \
+  static_assert((what) != task::select || (holds), "tka::select_top_k: " sentence);                \
+  static_assert((what) != task::attend || (holds), "tka::attend_selected: " sentence);             \
+  static_assert((what) != task::backward || (holds), "tka::sparse_attention_backward: " sentence); \
+  static_assert((what) != task::indexer_loss || (holds), "tka::indexer_loss: " sentence)
 
 /// The rules that the compiler can check, each failing with one sentence.
 template <task Task, class Selection, class Precision, class Backend, class Form>

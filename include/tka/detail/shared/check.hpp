@@ -84,6 +84,7 @@ template <class Problem>
     return status::invalid_shard;  // packed borders cannot tell the length of the whole sequence
   }
   if constexpr (!Problem::selects) {
+    if (status const st = by.check(); st != status::ok) return st;
     return o.budget.k >= 0 && o.budget.denominator == 0 ? status::ok : status::invalid_budget;
   }
   if (std::is_same_v<typename Problem::visibility, visibility::sliding_window> && o.window < 1) {

@@ -12,6 +12,7 @@
 #include <tka/fault.hpp>
 #include <tka/form.hpp>
 #include <tka/plan.hpp>
+#include <tka/saved_selection.hpp>
 #include <tka/select/lightning_indexer.hpp>
 #include <tka/shape.hpp>
 
@@ -71,6 +72,16 @@ class tensor_check {
       take(kv_source::check(t_.kv, p_.shape));
     }
     if constexpr (requires { t_.mask; }) mask();
+    if constexpr (Problem::what == task::backward || Problem::what == task::indexer_loss) {
+      training();
+    } else {
+      inference();
+    }
+    return first_;
+  }
+
+ private:
+  void inference() noexcept {
     if constexpr (Problem::attends || Problem::by_query_key) query_and_keys();
     if constexpr (Problem::by_index) index();
     if constexpr (Problem::by_given) {
@@ -89,10 +100,7 @@ class tensor_check {
     } else {
       given_lists();
     }
-    return first_;
   }
-
- private:
   void take(fault const& f) noexcept {
     if (first_.status == status::ok) first_ = f;
   }
@@ -215,9 +223,60 @@ class tensor_check {
             score ? tensor_name::given_threshold_position : tensor_name::given_threshold_score});
     }
   }
-  void given_lists() noexcept {
-    list(t_.positions, tensor_name::positions, fit::at_least, access::read, any_query_);
-    per_head(t_.count, tensor_name::count, p_.scope_heads, access::read);
+  void given_lists() noexcept { saved(t_, p_.selection.get<saved_form>()); }
+  /// What names the sets; only the views of its form are looked at.
+  template <class Saved>
+  void saved(Saved const& t, saved_form form) noexcept {
+    if (form == saved_form::positions) {
+      list(t.positions, tensor_name::positions, fit::at_least, access::read, any_query_);
+      per_head(t.count, tensor_name::count, p_.scope_heads, access::read);
+    } else if (form == saved_form::threshold) {
+      per_head(t.threshold_score, tensor_name::threshold_score, p_.scope_heads, access::read,
+               any_query_);
+      per_head(t.threshold_position, tensor_name::threshold_position, p_.scope_heads, access::read,
+               any_query_);
+    }
+  }
+  /// Rows of queries or keys.
+  template <class T>
+  void rows(tka::tensor_view<T> const& v, tensor_name name, token_space const& space,
+            std::int32_t heads, std::int32_t dim, access how, bool required = false) noexcept {
+    view(v, {.name = name,
+             .space = space,
+             .heads = heads,
+             .last = dim,
+             .how = how,
+             .required = required,
+             .alignment = row_alignment});
+  }
+  void training() noexcept {
+    shape const& s = p_.shape;
+    query_and_keys();
+    per_head(t_.lse, tensor_name::lse, s.q_heads, access::read, any_query_);
+    saved(t_.saved, p_.selection.get<typename Problem::selector::row_numbers>().form);
+    if constexpr (Problem::what == task::backward) {
+      rows(t_.v, tensor_name::v, keys_, s.kv_heads, s.v_dim, access::read, any_key_);
+      rows(t_.o, tensor_name::o, queries_, s.q_heads, s.v_dim, access::read, any_query_);
+      rows(t_.d_o, tensor_name::d_o, queries_, s.q_heads, s.v_dim, access::read, any_query_);
+      rows(t_.dq, tensor_name::dq, queries_, s.q_heads, s.qk_dim, access::written);
+      rows(t_.dk, tensor_name::dk, keys_, s.kv_heads, s.qk_dim, access::written);
+      rows(t_.dv, tensor_name::dv, keys_, s.kv_heads, s.v_dim, access::written);
+      if (t_.d_sink_logits != nullptr && t_.sink_logits == nullptr) {
+        take({status::null_pointer, tensor_name::d_sink_logits});
+      }
+    } else {
+      rows(t_.index.q, tensor_name::index_q, queries_, s.index_heads, s.index_dim, access::read,
+           any_query_);
+      rows(t_.index.k, tensor_name::index_k, keys_, 1, s.index_dim, access::read, any_key_);
+      per_head(t_.index.weights, tensor_name::index_weights, s.index_heads, access::read,
+               any_query_);
+      per_head(t_.d_loss, tensor_name::d_loss, 1, access::read);
+      per_head(t_.loss, tensor_name::loss, 1);
+      rows(t_.d_index_q, tensor_name::d_index_q, queries_, s.index_heads, s.index_dim,
+           access::written);
+      rows(t_.d_index_k, tensor_name::d_index_k, keys_, 1, s.index_dim, access::written);
+      per_head(t_.d_weights, tensor_name::d_weights, s.index_heads);
+    }
   }
 
   plan const& p_;

@@ -11,6 +11,7 @@
 #include <tka/form.hpp>
 #include <tka/mask.hpp>
 #include <tka/plan.hpp>
+#include <tka/saved_selection.hpp>
 #include <tka/scale_view.hpp>
 #include <tka/select/selection_tensors.hpp>
 #include <tka/tensor_view.hpp>
@@ -25,19 +26,31 @@ namespace tka::inline TKA_ABI::detail {
 enum class task : std::int32_t {
   select,         ///< emit it
   select_attend,  ///< emit it if asked for, and attend
-  attend          ///< it is given: attend
+  attend,         ///< it is given: attend
+  backward,       ///< it is given: gradients of attention
+  indexer_loss    ///< it is given: the loss of an indexer, and its gradients
 };
 
-/// The selection of a call that is given its positions.
+/// A call that selects for itself.
+[[nodiscard]] constexpr bool makes_selection(task t) noexcept {
+  return t == task::select || t == task::select_attend;
+}
+
+/// The selection of a call that is given its positions, or what names them.
 struct given_positions {
   using selector = given_positions;
   using score_source = no_tensors;
   using tensors = no_tensors;
-  using row_numbers = no_numbers;
+  using row_numbers = saved_form;
   static constexpr bool is_exact = false;
 
-  [[nodiscard]] TKA_INLINE constexpr status check() const noexcept { return status::ok; }
-  [[nodiscard]] TKA_INLINE constexpr row_numbers derive() const noexcept { return {}; }
+  saved_form form = saved_form::positions;
+
+  [[nodiscard]] TKA_INLINE constexpr status check() const noexcept {
+    bool const known = form == saved_form::positions || form == saved_form::threshold;
+    return known ? status::ok : status::invalid_selection;
+  }
+  [[nodiscard]] TKA_INLINE constexpr row_numbers derive() const noexcept { return form; }
 };
 
 /// The selector of a selection, with its numbers.
@@ -63,8 +76,8 @@ struct problem {
   using cache_layout = typename Form::cache_layout;
 
   static constexpr task what = Task;
-  static constexpr bool attends = Task != task::select;
-  static constexpr bool selects = Task != task::attend;
+  static constexpr bool attends = Task != task::select && Task != task::indexer_loss;
+  static constexpr bool selects = makes_selection(Task);
   static constexpr bool by_query_key = std::is_same_v<score_source, query_key_scores>;
   static constexpr bool by_index = std::is_same_v<score_source, index_scores>;
   static constexpr bool by_given = std::is_same_v<score_source, given_scores>;
@@ -230,7 +243,24 @@ template <class Problem, class Tensors>
   if constexpr (Problem::what == task::attend) {
     a.given_positions = strided(t.positions);
     a.given_count = strided(t.count);
+    a.given_threshold_score = strided(t.threshold_score);
+    a.given_threshold_position = strided(t.threshold_position);
+    a.mask = t.mask;
+    a.k_per_sequence = t.k_per_sequence;
   }
+  return a;
+}
+
+/// Of a call whose tensors are what its engine reads.
+template <class Problem, class Tensors>
+  requires std::is_base_of_v<Tensors, arguments<Problem>>
+[[nodiscard]] arguments<Problem> arguments_of(Tensors const& t) noexcept {
+  arguments<Problem> a{t};
+  a.each_view([](auto& v) {
+    for (std::int64_t* const stride : {&v.batch, &v.head, &v.token}) {
+      if (*stride == unset_stride) *stride = 0;
+    }
+  });
   return a;
 }
 

@@ -52,15 +52,23 @@ template <class Problem, class Report>
   return s;
 }
 
+/// The position of query token i of `s` in the whole sequence.
+template <class Problem>
+[[nodiscard]] TKA_HOST_DEVICE std::int64_t position_of_query(arguments<Problem> const& a,
+                                                             sequence const& s,
+                                                             std::int32_t i) noexcept {
+  // Where positions are not given, a query sits as far before the end of what is told here.
+  constexpr bool top_left =
+      std::is_same_v<typename Problem::visibility, visibility::causal_top_left>;
+  return Problem::query_source::position(a.query, s.b, i, s.queries,
+                                         top_left ? std::int64_t{s.queries} : s.length);
+}
+
 /// The keys of query token i of `s`.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE visible_range range_of(plan const& p, arguments<Problem> const& a,
                                                      sequence const& s, std::int32_t i) noexcept {
-  // Where positions are not given, a query sits as far before the end of what is told here.
-  constexpr bool top_left =
-      std::is_same_v<typename Problem::visibility, visibility::causal_top_left>;
-  std::int64_t const position = Problem::query_source::position(
-      a.query, s.b, i, s.queries, top_left ? std::int64_t{s.queries} : s.length);
+  std::int64_t const position = position_of_query<Problem>(a, s, i);
   mask_tensors const& m = a.mask;
   row_mask mask{};
   if (m.first != nullptr) mask.begin = m.first[s.b];

@@ -8,6 +8,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cpu/radix_select.hpp>
+#include <tka/detail/cpu/selection/selection_row.hpp>
 #include <tka/detail/shared/arena.hpp>
 #include <tka/detail/shared/ordered_key.hpp>
 #include <tka/options.hpp>
@@ -42,10 +43,9 @@ class bucketed_selection {
     index_ = memory.take<std::int32_t>(all);
   }
 
-  /// Begins a selection that keeps at most `keep` of `keys` visible keys.
-  void reset(plan const& p, std::int32_t keep, std::int32_t keys) noexcept {
+  void reset(plan const& p, selection_row const& row) noexcept {
     auto const rule = rule_of(p);
-    buckets_ = keep > 0 ? rule.buckets(std::min(keep, keys)) : 0;
+    buckets_ = row.keep > 0 ? rule.buckets(std::min(row.keep, row.keys)) : 0;
     levels_ = rule.per_bucket;
     std::fill_n(key_, std::int64_t{buckets_} * levels_, key_of_minus_infinity);
   }

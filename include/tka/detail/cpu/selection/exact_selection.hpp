@@ -10,6 +10,7 @@
 #include <tka/detail/cpu/append_above.hpp>
 #include <tka/detail/cpu/arithmetic.hpp>
 #include <tka/detail/cpu/radix_select.hpp>
+#include <tka/detail/cpu/selection/selection_row.hpp>
 #include <tka/detail/cpu/tuning.hpp>
 #include <tka/detail/shared/arena.hpp>
 #include <tka/detail/shared/ordered_key.hpp>
@@ -32,11 +33,10 @@ class exact_selection {
     carve_for(memory, p, keys);
   }
 
-  /// Begins a selection that keeps at most `keep` of `keys` visible keys.
-  void reset(plan const&, std::int32_t keep, std::int32_t /*keys*/) noexcept {
-    keep_ = keep;
+  void reset(plan const&, selection_row const& row) noexcept {
+    keep_ = row.keep;
     size_ = 0;
-    gate_ = keep > 0 ? key_of_minus_infinity : key_of_nan;
+    gate_ = keep_ > 0 ? key_of_minus_infinity : key_of_nan;
   }
 
   /// `count` <= tile_keys keys at local indices first, first + 1, ...

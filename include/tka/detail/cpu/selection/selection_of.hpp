@@ -9,8 +9,10 @@
 #include <tka/config.hpp>
 #include <tka/detail/cpu/selection/bucketed_selection.hpp>
 #include <tka/detail/cpu/selection/exact_selection.hpp>
+#include <tka/detail/cpu/selection/fidelity_selection.hpp>
 #include <tka/select/bucketed.hpp>
 #include <tka/select/exact_radix.hpp>
+#include <tka/select/fidelity.hpp>
 
 #include <type_traits>
 
@@ -22,6 +24,7 @@ struct selection_of;
 // clang-format off
 template <> struct selection_of<exact_radix> : std::type_identity<exact_selection> {};
 template <> struct selection_of<bucketed> : std::type_identity<bucketed_selection> {};
+template <> struct selection_of<synthetic_fidelity> : std::type_identity<fidelity_selection> {};
 // clang-format on
 
 template <class Problem>

@@ -65,7 +65,11 @@ class score_stage {
       end_ = std::max(end_, range_[i].end);
       if constexpr (source::by_products) prepare_queries(i);
       for (std::int32_t r = 0; r < each_; ++r) {
-        selected.reset(i * each_ + r, plan_, range_[i].keep, range_[i].keys());
+        selected.reset(i * each_ + r, plan_,
+                       {.keep = range_[i].keep,
+                        .keys = range_[i].keys(),
+                        .query_position = position_of_query<Problem>(args_, s, u.first + i),
+                        .scope_head = scope_head<Problem>(plan_.shape, u.head, r)});
       }
     }
   }

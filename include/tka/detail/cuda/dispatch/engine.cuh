@@ -161,6 +161,9 @@ class engine {
       return status::unsupported_head_dim;
     }
     if (status const st = check_options<Problem>(o, by); st != status::ok) return st;
+    if constexpr (!Problem::selects) {
+      if (by.form != saved_form::positions) return status::unsupported_call;
+    }
     return multiplies ? status::ok : status::unsupported_precision;
   }
 

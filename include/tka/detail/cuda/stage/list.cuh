@@ -10,6 +10,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/cuda/stage/attend.cuh>
 #include <tka/detail/cuda/stage/build_schedule.cuh>
+#include <tka/detail/cuda/stage/draw_fidelity.cuh>
 #include <tka/detail/cuda/stage/finish_lists.cuh>
 #include <tka/detail/cuda/stage/import_positions.cuh>
 #include <tka/detail/cuda/stage/join_heads.cuh>
@@ -19,6 +20,7 @@
 #include <tka/detail/cuda/stage/thin_buckets.cuh>
 #include <tka/select/bucketed.hpp>
 #include <tka/select/exact_radix.hpp>
+#include <tka/select/fidelity.hpp>
 
 #include <type_traits>
 
@@ -30,6 +32,7 @@ struct selector_stages;  // no CUDA stage exists for this selector
 // clang-format off
 template <class P> struct selector_stages<exact_radix, P> { using type = stage_list<select<P>>; };
 template <class P> struct selector_stages<bucketed, P> { using type = stage_list<thin_buckets<P>, select<P>>; };
+template <class P> struct selector_stages<synthetic_fidelity, P> { using type = stage_list<draw_fidelity<P>, select<P>>; };
 // clang-format on
 
 /// From lists to outputs.
