@@ -169,6 +169,7 @@ class engine {
   /// How the stages use the device; false where they cannot.
   [[nodiscard]] static bool fit_device(plan& p, cuda_device const& device) noexcept {
     plan_numbers n{.multiprocessors = device.multiprocessors,
+                   .compute_capability = device.compute_capability,
                    .buffers = max_buffers,
                    .select_blocks = max_select_blocks + 1,
                    .score = tune_score(device),

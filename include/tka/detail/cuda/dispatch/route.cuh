@@ -9,6 +9,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/route/looped.cuh>
+#include <tka/detail/cuda/route/prefill_sm90.cuh>
 #include <tka/detail/cuda/route/staged.cuh>
 #include <tka/detail/cuda/work/plan_numbers.cuh>
 #include <tka/plan.hpp>
@@ -23,6 +24,11 @@ struct route_list {};
 template <class Problem>
 struct routes_of {
   using type = route_list<staged<Problem>, looped<Problem>>;
+};
+template <class Problem>
+  requires may_prefill<Problem>
+struct routes_of<Problem> {
+  using type = route_list<prefill_sm90<Problem>, staged<Problem>, looped<Problem>>;
 };
 
 /// use(tag of the route) for the first that serves the plan and, where one is named, has that name;

@@ -18,6 +18,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 /// Everything here decides speed alone. Tests put absurd numbers in: see `engine::retune`.
 struct plan_numbers {
   std::int32_t multiprocessors = 0;  ///< that the call is cut for
+  std::int32_t compute_capability = 0;
   std::int32_t buffers = 0;          ///< slices of keys on their way
   std::int32_t select_bytes = 0;     ///< shared memory of a block that selects
   std::int32_t select_blocks = 0;    ///< such blocks on a multiprocessor

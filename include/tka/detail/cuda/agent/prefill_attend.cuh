@@ -1,0 +1,374 @@
+// SPDX-FileCopyrightText: 2026 The tka authors
+// SPDX-License-Identifier: Apache-2.0
+
+/// @file
+/// Attention of the rows of a warpgroup over all keys up to their ends, of which those after each
+/// row's threshold count nothing: scores are made again, to the bit.
+
+#pragma once
+
+#include <tka/config.hpp>
+#include <tka/detail/cuda/agent/prefill_row.cuh>
+#include <tka/detail/cuda/agent/prefill_scan.cuh>
+#include <tka/detail/cuda/arithmetic.cuh>
+#include <tka/detail/cuda/warp/block_barrier.cuh>
+#include <tka/detail/cuda/warp/softmax.cuh>
+#include <tka/detail/cuda/warp/warpgroup.cuh>
+#include <tka/detail/cuda/work/prefill.cuh>
+#include <tka/detail/shared/ordered_key.hpp>
+
+#include <cfloat>
+#include <cstdint>
+#include <type_traits>
+
+namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+
+[[nodiscard]] __device__ inline float exp2_fast(float x) noexcept {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+template <class T>
+[[nodiscard]] __device__ inline std::uint32_t pack_two(float low, float high) noexcept {
+  std::uint32_t r;
+  if constexpr (std::is_same_v<T, bfloat16_t>) {
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  } else {
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  }
+  return r;
+}
+
+template <class Problem, int Dim>
+class prefill_attend {
+  using memory = prefill_memory<Dim>;
+  using value = typename Problem::precision::value_type;
+  using probabilities = std::uint32_t[32];
+
+ public:
+  /// Reads what is known of the rows: before values overwrite it.
+  __device__ prefill_attend(prefill_work<Problem> const& w, char* shared, prefill_rows const& rows,
+                            prefill_control& control) noexcept
+      : w_(w),
+        control_(control),
+        group_(static_cast<int>(threadIdx.x / warpgroup_threads)),
+        lane_(static_cast<int>(threadIdx.x % 32)),
+        query_(shared_address(shared) + static_cast<std::uint32_t>(group_ * memory::query_bytes)),
+        keys_(shared_address(shared) + memory::ring),
+        values_(shared_address(shared) + memory::values),
+        factor_(w.p.options.scale * log2_e) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      int const r = static_cast<int>(threadIdx.x / 32) * 16 + lane_ / 4 + 8 * i;
+      side& s = sides_[i];
+      s.end = rows.end[r];
+      s.keep = rows.keep[r];
+      s.kind = rows.kind[r];
+      s.threshold = rows.threshold[r];
+      s.ties = s.kind == row_kind::cut ? rows.ties[r] : 0x7fffffff;
+      float const largest = rows.largest[r];
+      s.reference = largest > minus_infinity() ? largest * factor_ : 0.0f;
+    }
+    arguments<Problem> const& a = w.a;
+    bool const lists = a.count || a.threshold_score || a.threshold_position;
+    bool const whole = sides_[0].kind == row_kind::all || sides_[1].kind == row_kind::all;
+    bool const cut = sides_[0].kind == row_kind::cut || sides_[1].kind == row_kind::cut;
+    always_ = __any_sync(all_lanes, a.entropy || (lists && whole));
+    watches_ = __any_sync(all_lanes, cut || lists);
+    first_end_ = __reduce_min_sync(all_lanes, smaller(sides_[0].end, sides_[1].end));
+  }
+
+  /// An odd number of tiles of keys and values.
+  __device__ void run(int tiles) noexcept {
+    float scores[64];
+    probabilities even;
+    probabilities odd;
+#pragma unroll
+    for (int i = 0; i < Dim / 2; ++i) sums_[i] = 0.0f;
+    // Warpgroups take turns: while one multiplies the other one makes probabilities.
+    if (group_ == 1) pass(turn_of(0), multiplying_threads);
+    control_.full[0].wait(0);
+    meet(turn_of(group_), multiplying_threads);
+    begin_products();
+    multiply_tile<value, Dim>(scores, query_, keys_);
+    commit_products();
+    pass(turn_of(1 - group_), multiplying_threads);
+    wait_for_products<0>();
+    pin(scores);
+    if (lane_ == 0) control_.empty[0].arrive();
+    weigh(scores, 0, even);
+#pragma unroll 1
+    for (int tile = 1; tile < tiles; tile += 2) {
+      step(scores, tile, even, odd);
+      step(scores, tile + 1, odd, even);
+    }
+    finish(even, tiles);
+  }
+
+  /// Where no row sees a key.
+  __device__ void empty() noexcept {
+#pragma unroll
+    for (int i = 0; i < Dim / 2; ++i) sums_[i] = 0.0f;
+  }
+
+  /// Outputs of the rows of tile `tile` of rows.
+  __device__ void write(std::int32_t b, std::int32_t kv_head, sequence const& s,
+                        std::int64_t row_tile) noexcept {
+    std::int32_t const group = w_.p.shape.group();
+    auto const head = static_cast<std::int32_t>(kv_head * group + row_tile % group);
+    auto const first = static_cast<std::int32_t>(row_tile / group * group_rows);
+    int const own = static_cast<int>(threadIdx.x % warpgroup_threads / 32) * 16;
+    unsigned again = 0;  // rows that are done again, of the warp's 16
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      std::int32_t const token = first + own + lane_ / 4 + 8 * i;
+      bool const exists = token < s.queries;
+      bool const odd = write_side(i, b, head, exists ? token : first, exists);
+      unsigned const votes = __ballot_sync(all_lanes, odd && lane_ % 4 == 0);
+#pragma unroll
+      for (int r = 0; r < 8; ++r) again |= (votes >> (4 * r) & 1u) << (r + 8 * i);
+    }
+#pragma unroll 1
+    for (int r = 0; r < 16; ++r) {
+      if ((again >> r & 1u) == 0) continue;
+      int const from = r % 8 * 4;
+      bool const upper = r < 8;
+      auto const of_row = [&](auto x, auto y) { return __shfl_sync(all_lanes, upper ? x : y, from); };
+      auto const number = [](row_kind kind) { return static_cast<std::int32_t>(kind); };
+      auto const ties = [](side const& s) {
+        return s.kind == row_kind::some_nans ? s.keep : s.ties;
+      };
+      side const& x = sides_[0];
+      side const& y = sides_[1];
+      prefill_row<Problem>{
+          w_,
+          {.b = b,
+           .head = head,
+           .kv_head = kv_head,
+           .token = first + own + r,
+           .end = of_row(x.end, y.end),
+           .kind = static_cast<row_kind>(of_row(number(x.kind), number(y.kind))),
+           .threshold = of_row(x.threshold, y.threshold),
+           .ties = of_row(ties(x), ties(y))}}
+          .run();
+    }
+  }
+
+ private:
+  static constexpr unsigned all_lanes = 0xffffffffu;
+  static constexpr float log2_e = 1.4426950408889634f;
+  static constexpr float ln_2 = 0.6931471805599453f;
+
+  /// One of the two rows of a thread.
+  struct side {
+    std::int32_t end, keep;
+    row_kind kind;
+    float threshold;
+    std::int32_t ties;       ///< of those equal to it, how many are kept
+    float reference;         ///< logits are taken against it, in units of log 2
+    float sum = 0.0f;        ///< here and below: of this thread's columns
+    float weighted = 0.0f;   ///< only where all tiles are weighed key by key
+    std::int32_t count = 0;  ///< the same
+    std::int32_t equal = 0;  ///< scores of the row equal to the threshold so far
+    ordered_key last = key_of_nan;  ///< of those kept the last in the order, and where it is
+    std::int32_t last_at = -1;
+  };
+
+  [[nodiscard]] __device__ static int turn_of(int group) noexcept { return 1 + group; }
+  [[nodiscard]] __device__ static std::uint32_t slot(std::uint32_t ring, int tile) noexcept {
+    return ring + static_cast<std::uint32_t>(tile % attend_slots * memory::tile_bytes);
+  }
+  [[nodiscard]] __device__ static int parity(int tile) noexcept { return tile / attend_slots % 2; }
+
+  /// Values of a tile, weighed.
+  __device__ void add_values(probabilities const& p, int tile) noexcept {
+    std::uint64_t const v = matrix_descriptor(slot(values_, tile), memory::half_bytes);
+#pragma unroll
+    for (int i = 0; i < tile_keys / 16; ++i) {
+      multiply_lines<value>(sums_, &p[4 * i], v + i * (16 * 128 / 16));
+    }
+  }
+
+  /// Scores of tile `tile`, while values of the tile before are added.
+  __device__ void step(float (&scores)[64], int tile, probabilities const& before_,
+                       probabilities& now) noexcept {
+    arrival_barrier* const full = control_.full;
+    arrival_barrier* const empty = control_.empty;
+    full[tile % attend_slots].wait(parity(tile));
+    meet(turn_of(group_), multiplying_threads);
+    begin_products();
+    multiply_tile<value, Dim>(scores, query_, slot(keys_, tile));
+    commit_products();
+    full[attend_slots + (tile - 1) % attend_slots].wait(parity(tile - 1));
+    add_values(before_, tile - 1);
+    commit_products();
+    pass(turn_of(1 - group_), multiplying_threads);
+    wait_for_products<1>();
+    pin(scores);
+    if (lane_ == 0) {
+      empty[tile % attend_slots].arrive();
+      if (tile >= 2) empty[attend_slots + (tile - 2) % attend_slots].arrive();
+    }
+    weigh(scores, tile, now);
+  }
+  __device__ void finish(probabilities const& p, int tiles) noexcept {
+    control_.full[attend_slots + (tiles - 1) % attend_slots].wait(parity(tiles - 1));
+    begin_products();
+    add_values(p, tiles - 1);
+    commit_products();
+    wait_for_products<0>();
+    pin(sums_);
+    // The other one's last turn.
+    if (group_ == 0) meet(turn_of(0), multiplying_threads);
+  }
+
+  /// Probabilities of a tile.
+  __device__ void weigh(float (&scores)[64], int tile, probabilities& p) noexcept {
+    int const column = tile * tile_keys + lane_ % 4 * 2;
+    if ((tile + 1) * tile_keys > first_end_) {
+#pragma unroll
+      for (int i = 0; i < 64; ++i) {
+        if (column + i / 4 * 8 + i % 2 >= sides_[i / 2 % 2].end) scores[i] = minus_infinity();
+      }
+    }
+    if (watches_) {
+      bool slowly = always_;
+#pragma unroll
+      for (int i = 0; i < 64; ++i) slowly |= scores[i] == sides_[i / 2 % 2].threshold;
+      if (__any_sync(all_lanes, slowly)) {
+        weigh_by_key(scores, column, p);
+        return;
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 32; ++i) {
+      side& s = sides_[i % 2];
+      float x[2];
+#pragma unroll
+      for (int c = 0; c < 2; ++c) {
+        float const score = scores[2 * i + c];
+        float const e = exp2_fast(__fmaf_rn(score, factor_, -s.reference));
+        x[c] = score < s.threshold ? 0.0f : e;  // NaN is kept
+        s.sum += x[c];
+      }
+      p[i] = pack_two<value>(x[0], x[1]);
+    }
+  }
+
+  /// The same where a score may equal a threshold, or more is asked for than sums. Rarely: by a
+  /// loop over a copy, as its code would else stand here many times.
+  __device__ void weigh_by_key(float const (&scores)[64], int column, probabilities& p) noexcept {
+    float x[64];
+#pragma unroll
+    for (int i = 0; i < 64; ++i) x[i] = scores[i];
+#pragma unroll 1
+    for (int i = 0; i < 64; i += 4) {
+      weigh_pair(sides_[0], x[i], x[i + 1], column + i * 2);
+      weigh_pair(sides_[1], x[i + 2], x[i + 3], column + i * 2);
+    }
+#pragma unroll
+    for (int i = 0; i < 32; ++i) p[i] = pack_two<value>(x[2 * i], x[2 * i + 1]);
+  }
+  /// Two keys of a row, from key `column` on; the row's other lanes have the next six.
+  __device__ void weigh_pair(side& s, float& first, float& second, int column) noexcept {
+    int const own = lane_ % 4 * 2;
+    bool const may_tie = s.kind != row_kind::all;
+    unsigned equal = may_tie && first == s.threshold ? 1u << own : 0u;
+    equal |= may_tie && second == s.threshold ? 2u << own : 0u;
+    equal |= __shfl_xor_sync(all_lanes, equal, 1);
+    equal |= __shfl_xor_sync(all_lanes, equal, 2);
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      float& x = c == 0 ? first : second;
+      float const score = x;
+      int const bit = own + c;
+      bool kept = !(score < s.threshold);
+      if ((equal >> bit & 1u) != 0) kept = s.equal + __popc(equal & ((1u << bit) - 1)) < s.ties;
+      float const power = __fmaf_rn(score, factor_, -s.reference);
+      x = kept ? exp2_fast(power) : 0.0f;
+      s.sum += x;
+      if (!kept) continue;
+      ++s.count;
+      s.weighted += x == 0.0f ? 0.0f : x * power;
+      ordered_key const key = to_ordered(score);
+      if (key <= s.last) {
+        s.last = key;
+        s.last_at = column + c;
+      }
+    }
+    s.equal += __popc(equal);
+  }
+
+  /// True where the row must be done by `prefill_row`. All lanes.
+  [[nodiscard]] __device__ bool write_side(int i, std::int32_t b, std::int32_t head,
+                                           std::int32_t token, bool exists) noexcept {
+    using output = typename Problem::precision::output_type;
+    side& s = sides_[i];
+    arguments<Problem> const& a = w_.a;
+    float const sum = sum_of_row(s.sum);
+    float const weighted = sum_of_row(s.weighted);
+    std::int32_t const count = sum_of_row(s.count);
+#pragma unroll
+    for (int step = 1; step <= 2; ++step) {
+      ordered_key const key = __shfl_xor_sync(all_lanes, s.last, step);
+      std::int32_t const place = __shfl_xor_sync(all_lanes, s.last_at, step);
+      if (key < s.last || (key == s.last && place > s.last_at)) {
+        s.last = key;
+        s.last_at = place;
+      }
+    }
+    bool finite = true;
+#pragma unroll
+    for (int n = 0; n < Dim / 4; ++n) {
+      finite &= fabsf(sums_[n / 2 * 4 + 2 * i + n % 2]) <= FLT_MAX;
+    }
+    finite = (__ballot_sync(all_lanes, finite) >> (lane_ / 4 * 4) & 0xfu) == 0xfu;
+    bool const none = s.kind == row_kind::none || (s.kind == row_kind::all && sum == 0.0f);
+    if (!exists) return false;
+    if (s.kind == row_kind::some_nans || (!finite && s.kind != row_kind::none)) return true;
+    location const at = Problem::query_source::locate(a.query, b, token);
+    float scale = none ? 0.0f : 1.0f / sum;
+    if (a.sink_logits != nullptr && !none) {
+      // The sink joins the denominator, referred to the larger of both maxima.
+      float const sink = a.sink_logits[head] * log2_e;
+      float const most = sink > s.reference ? sink : s.reference;
+      float const own = exp2f(s.reference - most);
+      scale = own / (sum * own + exp2f(sink - most));
+    }
+    output* const out = a.o.at(at.outer, head, at.token) + lane_ % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < Dim / 8; ++n) {
+      if (n * 8 < w_.p.shape.v_dim) {
+        float const x = none ? 0.0f : sums_[4 * n + 2 * i] * scale;
+        float const y = none ? 0.0f : sums_[4 * n + 2 * i + 1] * scale;
+        *reinterpret_cast<std::uint32_t*>(out + n * 8) = pack_two<output>(x, y);
+      }
+    }
+    if (lane_ % 4 > 0) return false;
+    auto const put = [&](auto const& view, auto x) {
+      if (view) *view.at(at.outer, head, at.token) = x;
+    };
+    put(a.lse, none ? minus_infinity() : s.reference * ln_2 + logf(sum));
+    put(a.entropy, none ? 0.0f : logf(sum) - ln_2 * (weighted / sum));
+    put(a.count, none ? 0 : s.kind == row_kind::all ? count : s.keep);
+    put(a.threshold_score, none ? from_ordered(key_of_nan) : from_ordered(s.last));
+    put(a.threshold_position, none ? -1 : s.last_at);
+    return false;
+  }
+
+  prefill_work<Problem> const& w_;
+  prefill_control& control_;
+  int const group_;
+  int const lane_;
+  std::uint32_t const query_;
+  std::uint32_t const keys_;
+  std::uint32_t const values_;
+  float const factor_;
+  side sides_[2];
+  bool always_;   ///< every tile is weighed key by key
+  bool watches_;  ///< tiles with a score equal to the threshold are
+  std::int32_t first_end_;
+  float sums_[Dim / 2];
+};
+
+}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
