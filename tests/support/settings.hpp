@@ -24,7 +24,8 @@ struct settings {
   std::int64_t scratch_limit = 0;  ///< told to a plan of CUDA; 0: the default
   int buffers = 0;            ///< of a plan of CUDA, slices of keys on their way; 0: as it says
   bool small_blocks = false;  ///< a plan of CUDA is for a device whose blocks have 99 KB at most
-  bool lists = true;          ///< positions, scores, thresholds are asked for
+  bool lists = true;          ///< positions, scores, counts, thresholds are asked for
+  bool positions = true;      ///< of these also positions and scores
 };
 
 }  // namespace support

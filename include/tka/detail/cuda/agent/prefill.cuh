@@ -25,8 +25,8 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// A sequence as kernels after the first see it: what is wrong was reported there.
 template <class Problem>
-[[nodiscard]] __device__ __noinline__ sequence
-known_sequence(prefill_work<Problem> const& w, std::int32_t b) noexcept {
+[[nodiscard]] __device__ __noinline__ sequence known_sequence(prefill_work<Problem> const& w,
+                                                              std::int32_t b) noexcept {
   return sequence_of<Problem>(w.p, w.a, b, [](data_error) {});
 }
 
@@ -50,14 +50,13 @@ class prefill_copier {
       if (c.what == what::stop) return;
       bool const values = c.what == what::keys_and_values;
       int const slots = values ? attend_slots : scan_slots;
-      tile_copier<Problem, Dim> copier{w_, c};
+      tile_copier<Problem, Dim> copier{w_, c, control_};
 #pragma unroll 1
       for (int tile = 0; tile < c.tiles; ++tile) {
-        copier.send(w_.a.k, p.shape.qk_dim, shared_ + memory::ring, slots, control_.full,
-                    control_.empty, tile);
+        copier.template send<true>(w_.a.k, p.shape.qk_dim, shared_ + memory::ring, slots, tile);
         if (!values) continue;
-        copier.send(w_.a.v, p.shape.v_dim, shared_ + memory::values, attend_slots,
-                    control_.full + attend_slots, control_.empty + attend_slots, tile);
+        copier.template send<false>(w_.a.v, p.shape.v_dim, shared_ + memory::values, attend_slots,
+                                    tile);
       }
       copier.finish();
     }
@@ -88,6 +87,7 @@ class prefill_multiplier {
   __device__ void run() noexcept {
     std::int32_t const batch = w_.p.shape.batch;
     std::int64_t const items = w_.items[batch];
+    if (threadIdx.x == 0) control_.misses = false;
 #pragma unroll 1
     for (;;) {
       if (threadIdx.x == 0) {
@@ -107,9 +107,7 @@ class prefill_multiplier {
 
  private:
   __device__ static void meet_multipliers() noexcept { meet(3, multiplying_threads); }
-  [[nodiscard]] __device__ static int warp() noexcept {
-    return static_cast<int>(threadIdx.x / 32);
-  }
+  [[nodiscard]] __device__ static int warp() noexcept { return static_cast<int>(threadIdx.x / 32); }
   [[nodiscard]] __device__ static int group() noexcept {
     return static_cast<int>(threadIdx.x / warpgroup_threads);
   }
@@ -210,47 +208,47 @@ class prefill_multiplier {
              .stride = stride,
              .offset = offset,
              .tiles = tiles});
-    prefill_scan<value, Dim>{shared_, rows_, control_, bands_}.run(control_.command);
+    prefill_scan<value, Dim, Problem::kv_source::has_pages>{shared_, rows_, control_, bands_}.run(
+        control_.command);
     __syncwarp();
   }
-  __device__ void sample(std::int32_t keys) noexcept {
-    std::int32_t const stride = end_ / keys;
-    std::int32_t const offset = stride / 2;
-    pass_over(stride, offset, keys);
-    prefill_threshold choose{rows_, bands_};
-#pragma unroll 1
-    for (int r = 16 * warp(); r < 16 * warp() + 16; ++r) {
-      // Exactly the keys that the pass showed to the row.
-      std::int32_t const seen = rows_.end[r] - offset;
-      std::int64_t const all = round_up(keys, 2 * tile_keys);
-      std::int64_t const own = seen <= 0 ? 0 : ceil_div(seen, stride);
-      choose.choose_band(r, static_cast<std::int32_t>(smaller(own, all)));
-    }
-  }
-
+  /// Samples, if there is a threshold to be found, then all keys as often as a row asks for it. One
+  /// loop, as the code of a pass is long.
   __device__ void find_thresholds() noexcept {
     if (end_ <= 0) return;
-    if (open_) {
-      prefill_samples const n = samples_of(end_);
-      if (n.first > 0) sample(n.first);
-      if (n.second > 0) sample(n.second);
-    }
+    prefill_threshold find{rows_, bands_};
+    prefill_samples const n = open_ ? samples_of(end_) : prefill_samples{};
+    int const first_row = 16 * warp();
+    std::int32_t sample = n.first;
 #pragma unroll 1
-    for (;;) {
-      pass_over(1, 0, end_);
-      if (!open_) break;
+    for (bool open = true; open;) {
+      std::int32_t const stride = sample > 0 ? end_ / sample : 1;
+      std::int32_t const offset = stride / 2;
+      pass_over(stride, offset, sample > 0 ? sample : end_);
+      if (sample > 0) {
+        std::int64_t const shown = round_up(sample, 2 * tile_keys);
+#pragma unroll 1
+        for (int r = first_row; r < first_row + 16; ++r) {
+          std::int32_t const seen = rows_.end[r] - offset;
+          std::int64_t const own = seen <= 0 ? 0 : ceil_div(seen, stride);
+          find.choose_band(r, static_cast<std::int32_t>(smaller(own, shown)));
+        }
+        sample = sample == n.first ? n.second : 0;
+        continue;
+      }
       bool again = false;
-      prefill_threshold choose{rows_, bands_};
 #pragma unroll 1
-      for (int r = 16 * warp(); r < 16 * warp() + 16; ++r) again |= choose.settle(r);
-      meet_multipliers();
-      if (threadIdx.x == 0) control_.open = 0;
-      meet_multipliers();
-      if (again && threadIdx.x % 32 == 0) control_.open = 1;
-      meet_multipliers();
-      open_ = control_.open != 0;
-      if (!open_) break;
+      for (int r = first_row; r < first_row + 16; ++r) again |= find.settle(r);
+      open = open_ && any_warp(again);
     }
+  }
+  /// True for all where it is for one warp.
+  [[nodiscard]] __device__ bool any_warp(bool own) noexcept {
+    if (threadIdx.x == 0) control_.open = 0;
+    meet_multipliers();
+    if (own && threadIdx.x % 32 == 0) control_.open = 1;
+    meet_multipliers();
+    return control_.open != 0;
   }
 
   __device__ void attend() noexcept {

@@ -57,22 +57,25 @@ class prefill_attend {
         keys_(shared_address(shared) + memory::ring),
         values_(shared_address(shared) + memory::values),
         factor_(w.p.options.scale * log2_e) {
+    bool whole = false;
+    bool cut = false;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       int const r = static_cast<int>(threadIdx.x / 32) * 16 + lane_ / 4 + 8 * i;
       side& s = sides_[i];
+      seldom& z = seldom_[i];
       s.end = rows.end[r];
-      s.keep = rows.keep[r];
-      s.kind = rows.kind[r];
+      z.keep = rows.keep[r];
+      z.kind = rows.kind[r];
       s.threshold = rows.threshold[r];
-      s.ties = s.kind == row_kind::cut ? rows.ties[r] : 0x7fffffff;
+      z.ties = z.kind == row_kind::cut ? rows.ties[r] : 0x7fffffff;
       float const largest = rows.largest[r];
       s.reference = largest > minus_infinity() ? largest * factor_ : 0.0f;
+      whole |= z.kind == row_kind::all;
+      cut |= z.kind == row_kind::cut;
     }
     arguments<Problem> const& a = w.a;
     bool const lists = a.count || a.threshold_score || a.threshold_position;
-    bool const whole = sides_[0].kind == row_kind::all || sides_[1].kind == row_kind::all;
-    bool const cut = sides_[0].kind == row_kind::cut || sides_[1].kind == row_kind::cut;
     always_ = __any_sync(all_lanes, a.entropy || (lists && whole));
     watches_ = __any_sync(all_lanes, cut || lists);
     first_end_ = __reduce_min_sync(all_lanes, smaller(sides_[0].end, sides_[1].end));
@@ -95,6 +98,7 @@ class prefill_attend {
     pass(turn_of(1 - group_), multiplying_threads);
     wait_for_products<0>();
     pin(scores);
+    hide(scores, 0);
     if (lane_ == 0) control_.empty[0].arrive();
     weigh(scores, 0, even);
 #pragma unroll 1
@@ -133,10 +137,12 @@ class prefill_attend {
       if ((again >> r & 1u) == 0) continue;
       int const from = r % 8 * 4;
       bool const upper = r < 8;
-      auto const of_row = [&](auto x, auto y) { return __shfl_sync(all_lanes, upper ? x : y, from); };
+      auto const of_row = [&](auto x, auto y) {
+        return __shfl_sync(all_lanes, upper ? x : y, from);
+      };
       auto const number = [](row_kind kind) { return static_cast<std::int32_t>(kind); };
-      auto const ties = [](side const& s) {
-        return s.kind == row_kind::some_nans ? s.keep : s.ties;
+      auto const ties = [](seldom const& z) {
+        return z.kind == row_kind::some_nans ? z.keep : z.ties;
       };
       side const& x = sides_[0];
       side const& y = sides_[1];
@@ -147,9 +153,9 @@ class prefill_attend {
            .kv_head = kv_head,
            .token = first + own + r,
            .end = of_row(x.end, y.end),
-           .kind = static_cast<row_kind>(of_row(number(x.kind), number(y.kind))),
+           .kind = static_cast<row_kind>(of_row(number(seldom_[0].kind), number(seldom_[1].kind))),
            .threshold = of_row(x.threshold, y.threshold),
-           .ties = of_row(ties(x), ties(y))}}
+           .ties = of_row(ties(seldom_[0]), ties(seldom_[1]))}}
           .run();
     }
   }
@@ -161,15 +167,20 @@ class prefill_attend {
 
   /// One of the two rows of a thread.
   struct side {
-    std::int32_t end, keep;
-    row_kind kind;
+    std::int32_t end;
     float threshold;
-    std::int32_t ties;       ///< of those equal to it, how many are kept
-    float reference;         ///< logits are taken against it, in units of log 2
-    float sum = 0.0f;        ///< here and below: of this thread's columns
-    float weighted = 0.0f;   ///< only where all tiles are weighed key by key
-    std::int32_t count = 0;  ///< the same
-    std::int32_t equal = 0;  ///< scores of the row equal to the threshold so far
+    float reference;   ///< logits are taken against it, in units of log 2
+    float sum = 0.0f;  ///< of this thread's columns
+  };
+  /// What more is known of one. In local memory, as which one it is is looked up while running:
+  /// registers are few.
+  struct seldom {
+    row_kind kind;
+    std::int32_t keep;
+    std::int32_t ties;              ///< of scores equal to the threshold, how many are kept
+    std::int32_t equal = 0;         ///< of the row so far
+    float weighted = 0.0f;          ///< only where all tiles are weighed key by key
+    std::int32_t count = 0;         ///< the same
     ordered_key last = key_of_nan;  ///< of those kept the last in the order, and where it is
     std::int32_t last_at = -1;
   };
@@ -179,6 +190,13 @@ class prefill_attend {
     return ring + static_cast<std::uint32_t>(tile % attend_slots * memory::tile_bytes);
   }
   [[nodiscard]] __device__ static int parity(int tile) noexcept { return tile / attend_slots % 2; }
+
+  __device__ void hide(float (&scores)[64], int slot) const noexcept {
+    if constexpr (Problem::kv_source::has_pages) {
+      hide_missing(scores, control_, slot);
+      __syncwarp();
+    }
+  }
 
   /// Values of a tile, weighed.
   __device__ void add_values(probabilities const& p, int tile) noexcept {
@@ -205,6 +223,7 @@ class prefill_attend {
     pass(turn_of(1 - group_), multiplying_threads);
     wait_for_products<1>();
     pin(scores);
+    hide(scores, tile % attend_slots);
     if (lane_ == 0) {
       empty[tile % attend_slots].arrive();
       if (tile >= 2) empty[attend_slots + (tile - 2) % attend_slots].arrive();
@@ -262,17 +281,19 @@ class prefill_attend {
 #pragma unroll
     for (int i = 0; i < 64; ++i) x[i] = scores[i];
 #pragma unroll 1
-    for (int i = 0; i < 64; i += 4) {
-      weigh_pair(sides_[0], x[i], x[i + 1], column + i * 2);
-      weigh_pair(sides_[1], x[i + 2], x[i + 3], column + i * 2);
+    for (int i = 0; i < 64; i += 2) {
+      bool const upper = i / 2 % 2 == 0;
+      side s = upper ? sides_[0] : sides_[1];
+      weigh_pair(s, seldom_[i / 2 % 2], x[i], x[i + 1], column + i / 4 * 8);
+      (upper ? sides_[0].sum : sides_[1].sum) = s.sum;
     }
 #pragma unroll
     for (int i = 0; i < 32; ++i) p[i] = pack_two<value>(x[2 * i], x[2 * i + 1]);
   }
   /// Two keys of a row, from key `column` on; the row's other lanes have the next six.
-  __device__ void weigh_pair(side& s, float& first, float& second, int column) noexcept {
+  __device__ void weigh_pair(side& s, seldom& z, float& first, float& second, int column) noexcept {
     int const own = lane_ % 4 * 2;
-    bool const may_tie = s.kind != row_kind::all;
+    bool const may_tie = z.kind != row_kind::all;
     unsigned equal = may_tie && first == s.threshold ? 1u << own : 0u;
     equal |= may_tie && second == s.threshold ? 2u << own : 0u;
     equal |= __shfl_xor_sync(all_lanes, equal, 1);
@@ -283,38 +304,39 @@ class prefill_attend {
       float const score = x;
       int const bit = own + c;
       bool kept = !(score < s.threshold);
-      if ((equal >> bit & 1u) != 0) kept = s.equal + __popc(equal & ((1u << bit) - 1)) < s.ties;
+      if ((equal >> bit & 1u) != 0) kept = z.equal + __popc(equal & ((1u << bit) - 1)) < z.ties;
       float const power = __fmaf_rn(score, factor_, -s.reference);
       x = kept ? exp2_fast(power) : 0.0f;
       s.sum += x;
       if (!kept) continue;
-      ++s.count;
-      s.weighted += x == 0.0f ? 0.0f : x * power;
+      ++z.count;
+      z.weighted += x == 0.0f ? 0.0f : x * power;
       ordered_key const key = to_ordered(score);
-      if (key <= s.last) {
-        s.last = key;
-        s.last_at = column + c;
+      if (key <= z.last) {
+        z.last = key;
+        z.last_at = column + c;
       }
     }
-    s.equal += __popc(equal);
+    z.equal += __popc(equal);
   }
 
   /// True where the row must be done by `prefill_row`. All lanes.
   [[nodiscard]] __device__ bool write_side(int i, std::int32_t b, std::int32_t head,
                                            std::int32_t token, bool exists) noexcept {
     using output = typename Problem::precision::output_type;
-    side& s = sides_[i];
+    side const& s = sides_[i];
+    seldom z = seldom_[i];
     arguments<Problem> const& a = w_.a;
     float const sum = sum_of_row(s.sum);
-    float const weighted = sum_of_row(s.weighted);
-    std::int32_t const count = sum_of_row(s.count);
+    float const weighted = sum_of_row(z.weighted);
+    std::int32_t const count = sum_of_row(z.count);
 #pragma unroll
     for (int step = 1; step <= 2; ++step) {
-      ordered_key const key = __shfl_xor_sync(all_lanes, s.last, step);
-      std::int32_t const place = __shfl_xor_sync(all_lanes, s.last_at, step);
-      if (key < s.last || (key == s.last && place > s.last_at)) {
-        s.last = key;
-        s.last_at = place;
+      ordered_key const key = __shfl_xor_sync(all_lanes, z.last, step);
+      std::int32_t const place = __shfl_xor_sync(all_lanes, z.last_at, step);
+      if (key < z.last || (key == z.last && place > z.last_at)) {
+        z.last = key;
+        z.last_at = place;
       }
     }
     bool finite = true;
@@ -323,9 +345,9 @@ class prefill_attend {
       finite &= fabsf(sums_[n / 2 * 4 + 2 * i + n % 2]) <= FLT_MAX;
     }
     finite = (__ballot_sync(all_lanes, finite) >> (lane_ / 4 * 4) & 0xfu) == 0xfu;
-    bool const none = s.kind == row_kind::none || (s.kind == row_kind::all && sum == 0.0f);
+    bool const none = z.kind == row_kind::none || (z.kind == row_kind::all && sum == 0.0f);
     if (!exists) return false;
-    if (s.kind == row_kind::some_nans || (!finite && s.kind != row_kind::none)) return true;
+    if (z.kind == row_kind::some_nans || (!finite && z.kind != row_kind::none)) return true;
     location const at = Problem::query_source::locate(a.query, b, token);
     float scale = none ? 0.0f : 1.0f / sum;
     if (a.sink_logits != nullptr && !none) {
@@ -350,9 +372,9 @@ class prefill_attend {
     };
     put(a.lse, none ? minus_infinity() : s.reference * ln_2 + logf(sum));
     put(a.entropy, none ? 0.0f : logf(sum) - ln_2 * (weighted / sum));
-    put(a.count, none ? 0 : s.kind == row_kind::all ? count : s.keep);
-    put(a.threshold_score, none ? from_ordered(key_of_nan) : from_ordered(s.last));
-    put(a.threshold_position, none ? -1 : s.last_at);
+    put(a.count, none ? 0 : z.kind == row_kind::all ? count : z.keep);
+    put(a.threshold_score, none ? from_ordered(key_of_nan) : from_ordered(z.last));
+    put(a.threshold_position, none ? -1 : z.last_at);
     return false;
   }
 
@@ -365,6 +387,7 @@ class prefill_attend {
   std::uint32_t const values_;
   float const factor_;
   side sides_[2];
+  seldom seldom_[2];
   bool always_;   ///< every tile is weighed key by key
   bool watches_;  ///< tiles with a score equal to the threshold are
   std::int32_t first_end_;

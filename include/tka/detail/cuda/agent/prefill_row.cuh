@@ -42,7 +42,7 @@ class prefill_row {
     arguments<Problem> const& a = w_.a;
     ordered_key const threshold = at_.kind == row_kind::some_nans ? key_of_nan
                                   : at_.kind == row_kind::all     ? key_of_minus_infinity
-                                                              : to_ordered(at_.threshold);
+                                                                  : to_ordered(at_.threshold);
     softmax_sums all{};
     float out[4] = {};
     std::int32_t equal = 0;
@@ -90,9 +90,9 @@ class prefill_row {
   /// Scores of eight keys: two in each of the first four lanes.
   __device__ void multiply(std::int32_t first, float (&scores)[2]) const noexcept {
     std::int32_t const key = smaller(first + lane_ / 4, at_.end - 1);
-    location const l =
-        Problem::kv_source::locate(w_.a.kv, at_.b, key, w_.p.shape.page_size);
-    auto const* const k = w_.a.k.at(l.outer, at_.kv_head, l.token);
+    location const l = Problem::kv_source::locate(w_.a.kv, at_.b, key, w_.p.shape.page_size);
+    bool const missing = Problem::kv_source::has_pages && l.outer < 0;
+    auto const* const k = missing ? w_.a.k.data : w_.a.k.at(l.outer, at_.kv_head, l.token);
     bool const mine = lane_ / 4 == 0;  // other rows of the left operand are 0
     auto const word = [](auto const* at) { return *reinterpret_cast<std::uint32_t const*>(at); };
     float sum[4] = {};
@@ -103,8 +103,9 @@ class prefill_row {
       left.r[2] = mine ? word(q_ + d + 8) : 0;
       multiply_add<value>(sum, left, word(k + d), word(k + d + 8));
     }
-    scores[0] = sum[0];
-    scores[1] = sum[1];
+    unsigned const gone = __ballot_sync(all_lanes, missing && lane_ % 4 == 0);
+    scores[0] = (gone >> (lane_ % 4 * 8) & 1u) != 0 ? minus_infinity() : sum[0];
+    scores[1] = (gone >> (lane_ % 4 * 8 + 4) & 1u) != 0 ? minus_infinity() : sum[1];
   }
 
   /// Another key: against the largest logit so far.
@@ -116,8 +117,7 @@ class prefill_row {
     float const p = expf(x - most);
     all.sum += p;
     all.weighted += p == 0.0f ? 0.0f : p * (x - most);
-    location const l =
-        Problem::kv_source::locate(w_.a.kv, at_.b, key, w_.p.shape.page_size);
+    location const l = Problem::kv_source::locate(w_.a.kv, at_.b, key, w_.p.shape.page_size);
     value const* const v = w_.a.v.at(l.outer, at_.kv_head, l.token) + 4 * lane_;
     bool const there = 4 * lane_ < w_.p.shape.v_dim;
 #pragma unroll

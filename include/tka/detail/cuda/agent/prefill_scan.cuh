@@ -35,6 +35,17 @@ __device__ inline void multiply_tile(float (&scores)[64], std::uint32_t query,
   }
 }
 
+/// Keys of a tile whose page does not exist have no score.
+__device__ inline void hide_missing(float (&scores)[64], prefill_control const& control,
+                                    int slot) noexcept {
+  if (!control.misses) return;
+  std::uint8_t const* const missing = control.missing[slot] + threadIdx.x % 4 * 2;
+#pragma unroll
+  for (int i = 0; i < 64; ++i) {
+    if (missing[i / 4 * 8 + i % 2] != 0) scores[i] = minus_infinity();
+  }
+}
+
 /// The sum, or the largest, of what the four lanes of a row have.
 __device__ inline std::int32_t sum_of_row(std::int32_t x) noexcept {
   x += __shfl_xor_sync(0xffffffffu, x, 1);
@@ -49,7 +60,7 @@ __device__ inline float max_of_row(float x) noexcept {
   return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
 }
 
-template <class T, int Dim>
+template <class T, int Dim, bool Pages>
 class prefill_scan {
   using memory = prefill_memory<Dim>;
 
@@ -91,11 +102,13 @@ class prefill_scan {
       commit_products();
       wait_for_products<1>();
       pin(first);
-      if (lane_ == 0) control_.empty[slot].arrive();
+      if constexpr (Pages) hide_missing(first, control_, slot);
+      release(slot);
       take(first, sides, tile, first_end);
       wait_for_products<0>();
       pin(second);
-      if (lane_ == 0) control_.empty[slot + 1].arrive();
+      if constexpr (Pages) hide_missing(second, control_, slot + 1);
+      release(slot + 1);
       take(second, sides, tile + 1, first_end);
     }
 #pragma unroll
@@ -106,7 +119,7 @@ class prefill_scan {
   /// One of the two rows of a thread.
   struct side {
     float low, high, largest;
-    std::int32_t end;    ///< of the pass: keys of it that the row sees
+    std::int32_t end;  ///< of the pass: keys of it that the row sees
     std::int32_t above;
     std::int32_t kept;   ///< scores that left for memory, or would have
     std::uint32_t next;  ///< shared address for the next score
@@ -114,6 +127,11 @@ class prefill_scan {
     float* band;
   };
 
+  /// The warp has read a tile.
+  __device__ void release(int slot) noexcept {
+    if constexpr (Pages) __syncwarp();
+    if (lane_ == 0) control_.empty[slot].arrive();
+  }
   [[nodiscard]] __device__ std::uint32_t tile_at(int slot) const noexcept {
     return ring_ + static_cast<std::uint32_t>(slot * memory::tile_bytes);
   }
@@ -144,9 +162,8 @@ class prefill_scan {
 #pragma unroll
     for (int i = 0; i < 64; ++i) {
       // Between two looks a row gets at most half of what can be staged.
-      if (i % 16 == 0 &&
-          __any_sync(0xffffffffu, sides[0].next - sides[0].begin > half ||
-                                      sides[1].next - sides[1].begin > half)) {
+      if (i % 16 == 0 && __any_sync(0xffffffffu, sides[0].next - sides[0].begin > half ||
+                                                     sides[1].next - sides[1].begin > half)) {
         put(sides[0]);
         put(sides[1]);
       }
@@ -177,9 +194,12 @@ class prefill_scan {
 #pragma unroll 1
     for (; s.next - at >= 4 * pitch; at += 4 * pitch) {
       if (s.kept < band_room) {
-        float4 const four{staged(at), staged(at + pitch), staged(at + 2 * pitch),
-                          staged(at + 3 * pitch)};
-        *reinterpret_cast<float4*>(s.band + s.kept) = four;
+        // One store: the compiler would make four of it.
+        asm volatile("st.global.v4.s32 [%0], {%1, %2, %3, %4};" ::"l"(
+                         __cvta_generic_to_global(s.band + s.kept)),
+                     "r"(load_shared(at)), "r"(load_shared(at + pitch)),
+                     "r"(load_shared(at + 2 * pitch)), "r"(load_shared(at + 3 * pitch))
+                     : "memory");
       }
       s.kept += 4;
     }

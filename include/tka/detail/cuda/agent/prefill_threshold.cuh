@@ -83,9 +83,9 @@ class score_set {
       // Scores lie evenly between, more or less: aim a little beside, from both sides in turn.
       float const all = static_cast<float>(b.above_low - b.above_high);
       float const beside = i % 2 == 0 ? 0.3f * few : -0.3f * few;
-      float const aim = fminf(fmaxf(static_cast<float>(rank) + beside,
-                                    static_cast<float>(b.above_high) + 0.5f),
-                              static_cast<float>(b.above_low) - 0.5f);
+      float const aim =
+          fminf(fmaxf(static_cast<float>(rank) + beside, static_cast<float>(b.above_high) + 0.5f),
+                static_cast<float>(b.above_low) - 0.5f);
       float x = b.low + (b.high - b.low) * ((static_cast<float>(b.above_low) - aim) / all) + 0.0f;
       if (i >= guesses || !(x > b.low && x < b.high)) x = from_ordered(middle(low, high));
       std::int32_t const above = count_above(x);
@@ -148,8 +148,7 @@ class prefill_threshold {
   __device__ void choose_band(int r, std::int32_t seen) noexcept {
     if (rows_.kind[r] != row_kind::open) return;
     with_scores(r, [&](auto const& scores, std::int32_t inside) {
-      float const share =
-          static_cast<float>(rows_.keep[r]) / static_cast<float>(rows_.end[r]);
+      float const share = static_cast<float>(rows_.keep[r]) / static_cast<float>(rows_.end[r]);
       float const rank = share * static_cast<float>(seen);
       float const spread = sure * sqrtf(rank * (1.0f - share));
       auto const upper = static_cast<std::int32_t>(floorf(rank - spread));
@@ -183,9 +182,8 @@ class prefill_threshold {
   [[nodiscard]] __device__ bool settle(int r) noexcept {
     if (rows_.kind[r] != row_kind::open) return false;
     bool open = true;
-    with_scores(r, [&](auto const& scores, std::int32_t inside) {
-      open = !settle(r, scores, inside);
-    });
+    with_scores(
+        r, [&](auto const& scores, std::int32_t inside) { open = !settle(r, scores, inside); });
     __syncwarp();
     return open;
   }

@@ -170,6 +170,7 @@ class engine {
   [[nodiscard]] static bool fit_device(plan& p, cuda_device const& device) noexcept {
     plan_numbers n{.multiprocessors = device.multiprocessors,
                    .compute_capability = device.compute_capability,
+                   .block_bytes = device.shared_bytes_per_block,
                    .buffers = max_buffers,
                    .select_blocks = max_select_blocks + 1,
                    .score = tune_score(device),

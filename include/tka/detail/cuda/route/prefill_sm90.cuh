@@ -3,9 +3,9 @@
 
 /// @file
 /// Exact prefill on compute capability 9.0: many query tokens a sequence, each query head its own
-/// selection. No score leaves the chip but those near a row's threshold, and values are summed as in
-/// dense attention, under a mask. Where the caller asks for lists, or the kernel was not compiled for
-/// 9.0a, a call goes the stages' way in the same scratch.
+/// selection. No score leaves the chip but those near a row's threshold, and values are summed as
+/// in dense attention, under a mask. Where the caller asks for lists, or the kernel was not
+/// compiled for 9.0a, a call goes the stages' way in the same scratch.
 ///
 /// Sets are those of every other route, to the bit. Sums over values are not: all keys of a row are
 /// added tile by tile from the first, unselected ones with probability 0.
@@ -40,11 +40,9 @@ inline constexpr bool may_prefill = [] {
                         std::is_same_v<typename precision::output_type, value>;
   constexpr bool halves = std::is_same_v<value, bfloat16_t> || std::is_same_v<value, float16_t>;
   constexpr bool plain = std::is_same_v<typename Problem::cache_layout, layout::plain>;
-  constexpr bool window =
-      std::is_same_v<typename Problem::visibility, visibility::sliding_window>;
+  constexpr bool window = std::is_same_v<typename Problem::visibility, visibility::sliding_window>;
   return Problem::what == task::select_attend && Problem::is_exact && Problem::by_query_key &&
-         Problem::per_query_head && same && halves && plain && !window &&
-         !Problem::kv_source::has_pages;
+         Problem::per_query_head && same && halves && plain && !window;
 }();
 
 /// The items of each sequence, counted, and the ticket: one warp.
@@ -57,8 +55,8 @@ __global__ void __launch_bounds__(32) count_items(__grid_constant__ prefill_work
     std::int32_t const b = first + lane;
     std::int64_t own = 0;
     if (b < w.p.shape.batch) {
-      sequence const s = sequence_of<Problem>(w.p, w.a, b,
-                                              [&](data_error bit) { report(w.a.error, bit); });
+      sequence const s =
+          sequence_of<Problem>(w.p, w.a, b, [&](data_error bit) { report(w.a.error, bit); });
       own = items_of_head<Problem>(w.p, s) * w.p.shape.kv_heads;
     }
     std::int64_t sum = own;
@@ -103,9 +101,10 @@ struct prefill_sm90 {
   [[nodiscard]] static constexpr bool serves(plan const& p, plan_numbers const& n) noexcept {
     shape const& s = p.shape;
     options const& o = p.options;
-    return n.compute_capability == 90 && s.q_len >= group_rows && s.kv_len > 0 &&
-           s.qk_dim <= 128 && s.v_dim <= 128 && o.sinks == 0 && o.recent == 0 &&
-           o.shard.count == 1 && o.soft_cap == 0.0f && o.metrics == metrics::selected;
+    return n.compute_capability == 90 && n.block_bytes >= max_block_bytes &&
+           s.q_len >= group_rows && s.kv_len > 0 && s.qk_dim <= 128 && s.v_dim <= 128 &&
+           o.sinks == 0 && o.recent == 0 && o.shard.count == 1 && o.soft_cap == 0.0f &&
+           o.metrics == metrics::selected;
   }
   [[nodiscard]] static constexpr std::size_t scratch_bytes(plan const& p,
                                                            plan_numbers const& n) noexcept {
@@ -139,15 +138,21 @@ struct prefill_sm90 {
   }
 
  private:
+  static constexpr int max_block_bytes = prefill_memory<128>::bytes + prefill_memory<128>::slack +
+                                         static_cast<int>(sizeof(prefill_control));
   /// Items, and the ticket.
   [[nodiscard]] static constexpr std::size_t head_bytes(plan const& p) noexcept {
     return static_cast<std::size_t>(round_up(8 * (std::int64_t{p.shape.batch} + 2), 128));
   }
-  /// As many as scratch may hold, one a multiprocessor.
+  /// As many as scratch may hold, one a multiprocessor, no more than there are items.
   [[nodiscard]] static constexpr int blocks(plan const& p, plan_numbers const& n) noexcept {
-    std::int64_t const fit = (p.options.scratch_limit - static_cast<std::int64_t>(head_bytes(p))) /
-                             (band_words * 4);
-    return static_cast<int>(larger<std::int64_t>(1, smaller<std::int64_t>(n.multiprocessors, fit)));
+    shape const& s = p.shape;
+    std::int64_t const items = ceil_div(ceil_div(s.q_len, group_rows) * s.group(), 2);
+    std::int64_t const fit =
+        (p.options.scratch_limit - static_cast<std::int64_t>(head_bytes(p))) / (band_words * 4);
+    std::int64_t most = smaller<std::int64_t>(n.multiprocessors, fit);
+    most = smaller(most, items * s.kv_heads * s.batch);
+    return static_cast<int>(larger<std::int64_t>(1, most));
   }
   [[nodiscard]] static kernel_launch kernel(plan const& p, plan_numbers const& n) noexcept {
     return larger(p.shape.qk_dim, p.shape.v_dim) <= 64 ? kernel<64>(p, n) : kernel<128>(p, n);

@@ -16,8 +16,8 @@
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
-/// A matrix of lines of 128 bytes in shared memory, swizzled as `swizzled` does: 64 elements a line,
-/// `next` bytes from there to the next 64. Begins at a multiple of 1024 bytes, or some steps
+/// A matrix of lines of 128 bytes in shared memory, swizzled as `swizzled` does: 64 elements a
+/// line, `next` bytes from there to the next 64. Begins at a multiple of 1024 bytes, or some steps
 /// of 16 elements, or of 16 lines, further.
 [[nodiscard]] __device__ inline std::uint64_t matrix_descriptor(std::uint32_t address,
                                                                 std::uint32_t next) noexcept {

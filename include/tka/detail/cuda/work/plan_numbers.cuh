@@ -19,9 +19,10 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 struct plan_numbers {
   std::int32_t multiprocessors = 0;  ///< that the call is cut for
   std::int32_t compute_capability = 0;
-  std::int32_t buffers = 0;          ///< slices of keys on their way
-  std::int32_t select_bytes = 0;     ///< shared memory of a block that selects
-  std::int32_t select_blocks = 0;    ///< such blocks on a multiprocessor
+  std::int32_t block_bytes = 0;    ///< shared memory that a block can have
+  std::int32_t buffers = 0;        ///< slices of keys on their way
+  std::int32_t select_bytes = 0;   ///< shared memory of a block that selects
+  std::int32_t select_blocks = 0;  ///< such blocks on a multiprocessor
   score_tuning score{};
   select_tuning select{};
   friend constexpr bool operator==(plan_numbers const&, plan_numbers const&) = default;

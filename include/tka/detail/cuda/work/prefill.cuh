@@ -38,9 +38,9 @@ template <class Problem>
 struct prefill_work {
   plan p;
   arguments<Problem> a;
-  std::int64_t* items;     ///< [batch + 1] items of all sequences before each
-  std::uint32_t* ticket;   ///< the next item that no block has
-  float* bands;            ///< [blocks][band_words]
+  std::int64_t* items;    ///< [batch + 1] items of all sequences before each
+  std::uint32_t* ticket;  ///< the next item that no block has
+  float* bands;           ///< [blocks][band_words]
 };
 
 /// Tiles of rows of one key head: the query heads of its group take turns.
@@ -64,8 +64,8 @@ struct prefill_rows {
   template <class T>
   using each = T[prefill_rows_of_block];
 
-  each<float> low, high;  ///< the band of the next pass: low < score <= high
-  each<std::int32_t> above;            ///< scores above it
+  each<float> low, high;                    ///< the band of the next pass: low < score <= high
+  each<std::int32_t> above;                 ///< scores above it
   each<std::int32_t[lanes_of_row]> inside;  ///< in it, by the lane that saw them
   each<float> largest;
   each<std::int32_t> end, keep;  ///< keys that are visible; that are kept
@@ -100,6 +100,9 @@ struct prefill_control {
   arrival_barrier full[2 * attend_slots];
   arrival_barrier empty[2 * attend_slots];
   prefill_command command;
+  /// Keys whose page does not exist, in each slot of the ring of keys; looked at once there is one.
+  std::uint8_t missing[scan_slots][tile_keys];
+  bool misses;
   std::uint32_t item;
   std::int32_t end;
   std::int32_t open;
@@ -119,8 +122,8 @@ struct prefill_memory {
   static constexpr int staged_pitch = multiplying_threads * 4;
   static constexpr int staging = ring + scan_slots * tile_bytes;
   static constexpr int rows = staging + 2 * staged * staged_pitch;
-  static constexpr int bytes = larger(ring + 2 * attend_slots * tile_bytes,
-                                      rows + static_cast<int>(sizeof(prefill_rows)));
+  static constexpr int bytes =
+      larger(ring + 2 * attend_slots * tile_bytes, rows + static_cast<int>(sizeof(prefill_rows)));
   static constexpr int slack = 1024;  ///< its begin is rounded up to this
 };
 
