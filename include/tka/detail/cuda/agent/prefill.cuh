@@ -252,7 +252,8 @@ class prefill_multiplier {
   }
 
   __device__ void attend() noexcept {
-    prefill_attend<Problem, Dim> rows{w_, shared_, rows_, control_};
+    prefill_seldom seldom[2];
+    prefill_attend<Problem, Dim> rows{w_, shared_, rows_, control_, seldom};
     if (end_ > 0) {
       auto const tiles = static_cast<std::int32_t>(ceil_div(end_, tile_keys) | 1);
       command({.what = what::keys_and_values,

@@ -39,6 +39,20 @@ template <class T>
   return r;
 }
 
+/// What is seldom looked at of a row of a thread. It lies in local memory, as which of two rows it
+/// is is found while running: registers are few. Not part of another object, which would lie there
+/// too.
+struct prefill_seldom {
+  row_kind kind;
+  std::int32_t keep;
+  std::int32_t ties;              ///< of scores equal to the threshold, how many are kept
+  std::int32_t equal = 0;         ///< of the row so far
+  float weighted = 0.0f;          ///< only where all tiles are weighed key by key
+  std::int32_t count = 0;         ///< the same
+  ordered_key last = key_of_nan;  ///< of those kept the last in the order, and where it is
+  std::int32_t last_at = -1;
+};
+
 template <class Problem, int Dim>
 class prefill_attend {
   using memory = prefill_memory<Dim>;
@@ -48,9 +62,10 @@ class prefill_attend {
  public:
   /// Reads what is known of the rows: before values overwrite it.
   __device__ prefill_attend(prefill_work<Problem> const& w, char* shared, prefill_rows const& rows,
-                            prefill_control& control) noexcept
+                            prefill_control& control, prefill_seldom* seldom) noexcept
       : w_(w),
         control_(control),
+        seldom_(seldom),
         group_(static_cast<int>(threadIdx.x / warpgroup_threads)),
         lane_(static_cast<int>(threadIdx.x % 32)),
         query_(shared_address(shared) + static_cast<std::uint32_t>(group_ * memory::query_bytes)),
@@ -63,12 +78,14 @@ class prefill_attend {
     for (int i = 0; i < 2; ++i) {
       int const r = static_cast<int>(threadIdx.x / 32) * 16 + lane_ / 4 + 8 * i;
       side& s = sides_[i];
-      seldom& z = seldom_[i];
+      prefill_seldom& z = seldom_[i];
       s.end = rows.end[r];
       z.keep = rows.keep[r];
       z.kind = rows.kind[r];
       s.threshold = rows.threshold[r];
       z.ties = z.kind == row_kind::cut ? rows.ties[r] : 0x7fffffff;
+      bool const some = z.kind == row_kind::plain || z.kind == row_kind::cut;
+      if (some) z.last = to_ordered(s.threshold);
       float const largest = rows.largest[r];
       s.reference = largest > minus_infinity() ? largest * factor_ : 0.0f;
       whole |= z.kind == row_kind::all;
@@ -77,7 +94,8 @@ class prefill_attend {
     arguments<Problem> const& a = w.a;
     bool const lists = a.count || a.threshold_score || a.threshold_position;
     always_ = __any_sync(all_lanes, a.entropy || (lists && whole));
-    watches_ = __any_sync(all_lanes, cut || lists);
+    slowly_ = always_ || __any_sync(all_lanes, cut);
+    watches_ = slowly_ || lists;
     first_end_ = __reduce_min_sync(all_lanes, smaller(sides_[0].end, sides_[1].end));
   }
 
@@ -141,7 +159,7 @@ class prefill_attend {
         return __shfl_sync(all_lanes, upper ? x : y, from);
       };
       auto const number = [](row_kind kind) { return static_cast<std::int32_t>(kind); };
-      auto const ties = [](seldom const& z) {
+      auto const ties = [](prefill_seldom const& z) {
         return z.kind == row_kind::some_nans ? z.keep : z.ties;
       };
       side const& x = sides_[0];
@@ -172,19 +190,6 @@ class prefill_attend {
     float reference;   ///< logits are taken against it, in units of log 2
     float sum = 0.0f;  ///< of this thread's columns
   };
-  /// What more is known of one. In local memory, as which one it is is looked up while running:
-  /// registers are few.
-  struct seldom {
-    row_kind kind;
-    std::int32_t keep;
-    std::int32_t ties;              ///< of scores equal to the threshold, how many are kept
-    std::int32_t equal = 0;         ///< of the row so far
-    float weighted = 0.0f;          ///< only where all tiles are weighed key by key
-    std::int32_t count = 0;         ///< the same
-    ordered_key last = key_of_nan;  ///< of those kept the last in the order, and where it is
-    std::int32_t last_at = -1;
-  };
-
   [[nodiscard]] __device__ static int turn_of(int group) noexcept { return 1 + group; }
   [[nodiscard]] __device__ static std::uint32_t slot(std::uint32_t ring, int tile) noexcept {
     return ring + static_cast<std::uint32_t>(tile % attend_slots * memory::tile_bytes);
@@ -251,12 +256,20 @@ class prefill_attend {
       }
     }
     if (watches_) {
-      bool slowly = always_;
+      bool found = always_;
 #pragma unroll
-      for (int i = 0; i < 64; ++i) slowly |= scores[i] == sides_[i / 2 % 2].threshold;
-      if (__any_sync(all_lanes, slowly)) {
-        weigh_by_key(scores, column, p);
-        return;
+      for (int i = 0; i < 64; ++i) found |= scores[i] == sides_[i / 2 % 2].threshold;
+      if (__any_sync(all_lanes, found)) {
+        if (slowly_) {
+          weigh_by_key(scores, column, p);
+          return;
+        }
+#pragma unroll
+        for (int i = 0; i < 64; ++i) {
+          if (scores[i] == sides_[i / 2 % 2].threshold) {
+            seldom_[i / 2 % 2].last_at = column + i / 4 * 8 + i % 2;
+          }
+        }
       }
     }
 #pragma unroll
@@ -283,15 +296,24 @@ class prefill_attend {
 #pragma unroll 1
     for (int i = 0; i < 64; i += 2) {
       bool const upper = i / 2 % 2 == 0;
-      side s = upper ? sides_[0] : sides_[1];
+      side s{};
+      s.threshold = pick(upper, sides_[0].threshold, sides_[1].threshold);
+      s.reference = pick(upper, sides_[0].reference, sides_[1].reference);
+      s.sum = pick(upper, sides_[0].sum, sides_[1].sum);
       weigh_pair(s, seldom_[i / 2 % 2], x[i], x[i + 1], column + i / 4 * 8);
-      (upper ? sides_[0].sum : sides_[1].sum) = s.sum;
+      sides_[0].sum = pick(upper, s.sum, sides_[0].sum);
+      sides_[1].sum = pick(upper, sides_[1].sum, s.sum);
     }
 #pragma unroll
     for (int i = 0; i < 32; ++i) p[i] = pack_two<value>(x[2 * i], x[2 * i + 1]);
   }
+  /// By value: an address of one of two would keep both in memory.
+  [[nodiscard]] __device__ static float pick(bool first, float a, float b) noexcept {
+    return first ? a : b;
+  }
   /// Two keys of a row, from key `column` on; the row's other lanes have the next six.
-  __device__ void weigh_pair(side& s, seldom& z, float& first, float& second, int column) noexcept {
+  __device__ void weigh_pair(side& s, prefill_seldom& z, float& first, float& second,
+                             int column) noexcept {
     int const own = lane_ % 4 * 2;
     bool const may_tie = z.kind != row_kind::all;
     unsigned equal = may_tie && first == s.threshold ? 1u << own : 0u;
@@ -325,7 +347,7 @@ class prefill_attend {
                                            std::int32_t token, bool exists) noexcept {
     using output = typename Problem::precision::output_type;
     side const& s = sides_[i];
-    seldom z = seldom_[i];
+    prefill_seldom z = seldom_[i];
     arguments<Problem> const& a = w_.a;
     float const sum = sum_of_row(s.sum);
     float const weighted = sum_of_row(z.weighted);
@@ -380,6 +402,7 @@ class prefill_attend {
 
   prefill_work<Problem> const& w_;
   prefill_control& control_;
+  prefill_seldom* const seldom_;  ///< [2]
   int const group_;
   int const lane_;
   std::uint32_t const query_;
@@ -387,9 +410,9 @@ class prefill_attend {
   std::uint32_t const values_;
   float const factor_;
   side sides_[2];
-  seldom seldom_[2];
   bool always_;   ///< every tile is weighed key by key
-  bool watches_;  ///< tiles with a score equal to the threshold are
+  bool slowly_;   ///< tiles with a score equal to the threshold are
+  bool watches_;  ///< such tiles are looked for
   std::int32_t first_end_;
   float sums_[Dim / 2];
 };

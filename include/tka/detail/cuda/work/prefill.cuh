@@ -103,6 +103,7 @@ struct prefill_control {
   /// Keys whose page does not exist, in each slot of the ring of keys; looked at once there is one.
   std::uint8_t missing[scan_slots][tile_keys];
   bool misses;
+  int2 where[tile_keys];  ///< page and token of the rows under way, where there are pages
   std::uint32_t item;
   std::int32_t end;
   std::int32_t open;
