@@ -106,6 +106,10 @@ struct prefill_sm90 {
            o.sinks == 0 && o.recent == 0 && o.shard.count == 1 && o.soft_cap == 0.0f &&
            o.metrics == metrics::selected;
   }
+  /// A block does an item alone: few of them leave the device idle.
+  [[nodiscard]] static constexpr bool pays(plan const& p, plan_numbers const& n) noexcept {
+    return 2 * max_items(p) >= n.multiprocessors;
+  }
   [[nodiscard]] static constexpr std::size_t scratch_bytes(plan const& p,
                                                            plan_numbers const& n) noexcept {
     std::size_t const own = head_bytes(p) + static_cast<std::size_t>(blocks(p, n)) * band_words * 4;
@@ -144,14 +148,16 @@ struct prefill_sm90 {
   [[nodiscard]] static constexpr std::size_t head_bytes(plan const& p) noexcept {
     return static_cast<std::size_t>(round_up(8 * (std::int64_t{p.shape.batch} + 2), 128));
   }
+  [[nodiscard]] static constexpr std::int64_t max_items(plan const& p) noexcept {
+    shape const& s = p.shape;
+    return ceil_div(ceil_div(s.q_len, group_rows) * s.group(), 2) * s.kv_heads * s.batch;
+  }
   /// As many as scratch may hold, one a multiprocessor, no more than there are items.
   [[nodiscard]] static constexpr int blocks(plan const& p, plan_numbers const& n) noexcept {
-    shape const& s = p.shape;
-    std::int64_t const items = ceil_div(ceil_div(s.q_len, group_rows) * s.group(), 2);
     std::int64_t const fit =
         (p.options.scratch_limit - static_cast<std::int64_t>(head_bytes(p))) / (band_words * 4);
     std::int64_t most = smaller<std::int64_t>(n.multiprocessors, fit);
-    most = smaller(most, items * s.kv_heads * s.batch);
+    most = smaller(most, max_items(p));
     return static_cast<int>(larger<std::int64_t>(1, most));
   }
   [[nodiscard]] static kernel_launch kernel(plan const& p, plan_numbers const& n) noexcept {
