@@ -108,13 +108,16 @@ inline void check_lists(results& r) {
 }
 
 template <class Precision>
-void gather_selection(outputs<Precision>& from, places const& at, bool thresholds, results& r) {
+void gather_selection(outputs<Precision>& from, places const& at, bool thresholds, results& r,
+                      bool positions = true) {
   r.sequences.resize(at.at.size());
   int const heads = r.plan.scope_heads;
   for (std::size_t b = 0; b < at.at.size(); ++b) {
     auto& s = r.sequences[b];
-    take_all(from.positions, at, heads, b, s.positions);
-    take_all(from.scores, at, heads, b, s.scores);
+    if (positions) {
+      take_all(from.positions, at, heads, b, s.positions);
+      take_all(from.scores, at, heads, b, s.scores);
+    }
     take_all(from.count, at, heads, b, s.count);
     if (!thresholds) continue;
     take_all(from.threshold_score, at, heads, b, s.threshold_score);
@@ -123,7 +126,7 @@ void gather_selection(outputs<Precision>& from, places const& at, bool threshold
   r.stray_writes = r.stray_writes || !from.positions.all_poison() || !from.scores.all_poison() ||
                    !from.count.all_poison() || !from.threshold_score.all_poison() ||
                    !from.threshold_position.all_poison();
-  check_lists(r);
+  if (positions) check_lists(r);
 }
 
 template <class Precision>
@@ -178,7 +181,8 @@ class attention_run {
         out_(a.q_places(), plan_, a.how().out),
         index_(a),
         visible_(how.metrics == tka::metrics::visible),
-        lists_(how.lists) {
+        lists_(how.lists),
+        positions_(how.positions) {
     a.fill_common(t_);
     a.fill_values(t_);
     t_.index = index_.tensors();
@@ -191,9 +195,9 @@ class attention_run {
       t_.entropy_visible = out_.entropy_visible.view();
       t_.retained_mass = out_.retained_mass.view();
     }
-    if (lists_) {
+    if (lists_) t_.count = out_.count.view();
+    if (lists_ && positions_) {
       t_.positions = out_.positions.view();
-      t_.count = out_.count.view();
       t_.scores = out_.scores.view();
     }
     if (lists_ && Selection::is_exact) {
@@ -213,7 +217,7 @@ class attention_run {
     r.stray_writes = stray_writes;
     r.error = error_[0];
     if (r.status != tka::status::ok) return r;
-    if (lists_) gather_selection(out_, at_, Selection::is_exact, r);
+    if (lists_) gather_selection(out_, at_, Selection::is_exact, r, positions_);
     gather_attention(out_, at_, visible_, r);
     return r;
   }
@@ -232,6 +236,7 @@ class attention_run {
   index_inputs<Selection> index_;
   bool visible_;
   bool lists_;
+  bool positions_;
   array<std::uint32_t> error_ = array<std::uint32_t>(1, 0u);
   tensors t_{};
 };

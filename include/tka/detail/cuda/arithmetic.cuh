@@ -19,6 +19,10 @@
 /// Sums over the values of a list are cut into parts of `part_keys` entries from its begin; a part
 /// is summed tile by tile, each against the largest logit so far. 32 parts at a time are merged by
 /// their maximum, then in order.
+///
+/// A prefill (route prefill_sm90) sums over values of all keys instead, tiles in order, those that
+/// are not selected with probability 0, each against the largest score that the row sees; so its
+/// sums over values, and its lse, differ in rounding from those of lists.
 
 #pragma once
 

@@ -177,14 +177,15 @@ class engine {
   /// How the stages use the device; false where they cannot.
   [[nodiscard]] static bool fit_device(plan& p, cuda_device const& device) noexcept {
     plan_numbers n{.multiprocessors = device.multiprocessors,
+                   .compute_capability = device.compute_capability,
+                   .block_bytes = device.shared_bytes_per_block,
                    .buffers = max_buffers,
                    .select_blocks = max_select_blocks + 1,
                    .score = tune_score(device),
                    .select = tune_select(device),
                    .select_rows = tune_select_rows(
                        device, std::int64_t{p.shape.batch} * p.shape.q_len * p.scope_heads,
-                       p.shape.kv_len, p.capacity),
-                   .compute_capability = device.compute_capability};
+                       p.shape.kv_len, p.capacity)};
     p.schedule.phases = 1;
     p.schedule.query_tile = max_score_rows;
     auto const blocks = [&] {

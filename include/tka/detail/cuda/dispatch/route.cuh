@@ -9,6 +9,7 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/route/looped.cuh>
+#include <tka/detail/cuda/route/prefill_sm90.cuh>
 #include <tka/detail/cuda/route/select_rows.cuh>
 #include <tka/detail/cuda/route/staged.cuh>
 #include <tka/detail/cuda/work/plan_numbers.cuh>
@@ -30,13 +31,28 @@ template <class Problem>
 struct routes_of<Problem> {
   using type = route_list<select_rows<Problem>, staged<Problem>, looped<Problem>>;
 };
+template <class Problem>
+  requires(may_prefill<Problem>)
+struct routes_of<Problem> {
+  using type = route_list<prefill_sm90<Problem>, staged<Problem>, looped<Problem>>;
+};
+
+/// A route that serves a plan may not pay there, and is then taken only by its name.
+template <class Route>
+[[nodiscard]] constexpr bool pays(plan const& p, plan_numbers const& n) noexcept {
+  if constexpr (requires { Route::pays(p, n); }) {
+    return Route::pays(p, n);
+  } else {
+    return true;
+  }
+}
 
 /// use(tag of the route) for the first that serves the plan and, where one is named, has that name;
 /// false where there is none.
 template <class... Routes, class Use>
 bool with_route(route_list<Routes...>, route_name const& wanted, plan const& p,
                 plan_numbers const& n, Use&& use) noexcept {
-  return (((wanted.empty() || wanted == Routes::name) && Routes::serves(p, n) &&
+  return (((wanted.empty() ? pays<Routes>(p, n) : wanted == Routes::name) && Routes::serves(p, n) &&
            (use(tag<Routes>{}), true)) ||
           ...);
 }
