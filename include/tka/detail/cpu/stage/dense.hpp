@@ -34,10 +34,12 @@ class dense_stage {
   dense_stage(plan const& p, arguments<Problem> const& a, worker_store<Problem> const& w) noexcept
       : plan_(p), args_(a), work_(w) {}
 
-  /// False: the unit must be selected. A token keeps fewer keys than it sees, sees them with a gap,
-  /// has one of -inf or on a missing page; or lists are asked for.
+  /// False: the unit must be selected. A token keeps fewer keys than it sees, sees them with a gap
+  /// or not from the first, has one of -inf or on a missing page; or lists are asked for, or a
+  /// threshold is given.
   [[nodiscard]] bool run(unit_index const& u, sequence const& s) noexcept {
-    if (args_.positions || args_.scores || args_.threshold_score || args_.threshold_position) {
+    if (args_.positions || args_.scores || args_.threshold_score || args_.threshold_position ||
+        args_.given_threshold_score) {
       return false;
     }
     unit_ = u;
@@ -46,6 +48,7 @@ class dense_stage {
     for (std::int32_t i = 0; i < tokens; ++i) {
       visible_range const range = range_of<Problem>(plan_, args_, s, u.first + i);
       if (range.keep < range.keys() || range.main_begin != range.sinks_end) return false;
+      if (range.first != 0 || range.drafts_begin < range.end) return false;
       ends_[i] = range.end;
     }
     std::int32_t const rows = tokens * heads_;
