@@ -26,7 +26,8 @@ struct location {
 namespace detail {
 
 /// Stands where a source with pages has a member, so that giving it is told in one sentence. (Not
-/// [[no_unique_address]]: nvcc 13.0 then places what follows elsewhere in kernels than on the host.)
+/// [[no_unique_address]]: nvcc 13.0 then places what follows elsewhere in kernels than on the
+/// host.)
 template <int Member>
 struct paged_only {
   paged_only() = default;

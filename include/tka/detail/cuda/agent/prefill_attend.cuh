@@ -393,8 +393,7 @@ class prefill_attend {
     auto const put = [&](auto const& view, auto x) {
       if (view) *view.at(at.outer, head, at.token) = x;
     };
-    put(a.lse,
-        in_base(w_.p.options, none ? minus_infinity : s.reference * ln_2 + logf(sum)));
+    put(a.lse, in_base(w_.p.options, none ? minus_infinity : s.reference * ln_2 + logf(sum)));
     put(a.entropy, none ? 0.0f : logf(sum) - ln_2 * (weighted / sum));
     put(a.count, none ? 0 : z.kind == row_kind::all ? count : z.keep);
     put(a.threshold_score, none ? from_ordered(key_of_nan) : from_ordered(z.last));

@@ -4,8 +4,8 @@
 /// @file
 /// Exact prefill on compute capability 9.0: many query tokens a sequence, each query head its own
 /// selection. No score leaves the chip but those near a row's threshold, and values are summed as
-/// in dense attention, under a mask. Where the caller asks for lists or has masks, or the kernel was not
-/// compiled for 9.0a, a call goes the stages' way in the same scratch.
+/// in dense attention, under a mask. Where the caller asks for lists or has masks, or the kernel
+/// was not compiled for 9.0a, a call goes the stages' way in the same scratch.
 ///
 /// Sets are those of every other route, to the bit. Sums over values are not: all keys of a row are
 /// added tile by tile from the first, unselected ones with probability 0.

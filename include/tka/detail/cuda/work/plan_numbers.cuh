@@ -18,12 +18,12 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// Everything here decides speed alone. Tests put absurd numbers in: see `engine::retune`.
 struct plan_numbers {
-  std::int32_t multiprocessors = 0;  ///< that the call is cut for
+  std::int32_t multiprocessors = 0;     ///< that the call is cut for
   std::int32_t compute_capability = 0;  ///< of the device: 10 * major + minor
-  std::int32_t block_bytes = 0;    ///< shared memory that a block can have
-  std::int32_t buffers = 0;        ///< slices of keys on their way
-  std::int32_t select_bytes = 0;   ///< shared memory of a block that selects
-  std::int32_t select_blocks = 0;  ///< such blocks on a multiprocessor
+  std::int32_t block_bytes = 0;         ///< shared memory that a block can have
+  std::int32_t buffers = 0;             ///< slices of keys on their way
+  std::int32_t select_bytes = 0;        ///< shared memory of a block that selects
+  std::int32_t select_blocks = 0;       ///< such blocks on a multiprocessor
   score_tuning score{};
   select_tuning select{};
   select_rows_tuning select_rows{};
