@@ -82,8 +82,8 @@ struct options {
   tka::metrics metrics = tka::metrics::selected;
   tka::lse_base lse_base = tka::lse_base::e;
   tka::shard shard{};
-  /// Bytes of scratch that a `cuda` plan may ask for; more only where one unit of work of one token
-  /// (at most 64 score rows of kv_len keys, or 1 + group with softmax_sum) needs more. Less
+  /// Bytes of scratch that a plan may ask for; more only where one unit of work needs more (on CUDA
+  /// of one token: at most 64 score rows of kv_len keys, or 1 + group with softmax_sum). Less
   /// scratch, more passes; never another result.
   std::int64_t scratch_limit = std::int64_t{256} << 20;
   friend constexpr bool operator==(options const&, options const&) = default;
