@@ -21,13 +21,13 @@ enum class element_format : std::int32_t { unknown, fp32, fp16, bf16, e4m3, othe
 namespace detail {
 
 template <class TkaElement>
-[[nodiscard]] consteval std::string_view signature_of() noexcept {
+[[nodiscard]] constexpr std::string_view signature_of() noexcept {
   return __PRETTY_FUNCTION__;
 }
 
 /// The name of a type without its namespaces and arguments.
 template <class T>
-[[nodiscard]] consteval std::string_view name_of() noexcept {
+[[nodiscard]] constexpr std::string_view name_of() noexcept {
   std::string_view name = signature_of<T>();
   name.remove_prefix(name.find("TkaElement"));
   name.remove_prefix(name.find('=') + 1);
@@ -37,7 +37,7 @@ template <class T>
 }
 
 /// `part`, in lower case, stands in `name`, in any case.
-[[nodiscard]] consteval bool names(std::string_view name, std::string_view part) noexcept {
+[[nodiscard]] constexpr bool names(std::string_view name, std::string_view part) noexcept {
   for (std::size_t i = 0; i + part.size() <= name.size(); ++i) {
     bool same = true;
     for (std::size_t j = 0; j < part.size(); ++j) {

@@ -210,6 +210,7 @@ enum class data_error : std::uint32_t {
   return "unknown bits";
 }
 
+#if defined(__cpp_exceptions)
 /// Thrown by `throw_if`, and by nothing else in the library.
 class error : public std::runtime_error {
  public:
@@ -224,5 +225,6 @@ class error : public std::runtime_error {
 __attribute__((always_inline)) inline void throw_if(status s) {
   if (s != status::ok) throw error(s);
 }
+#endif
 
 }  // namespace tka::inline TKA_ABI

@@ -47,8 +47,8 @@ struct float16_t {
     return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000u + 0x0fffu + odd) >> 13));
   }
   TKA_INLINE static constexpr float decode(std::uint16_t h) noexcept {
-    std::uint32_t const sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
-    std::uint32_t const magnitude = static_cast<std::uint32_t>(h & 0x7fffu) << 13;
+    std::uint32_t const sign = (h & 0x8000u) << 16;
+    std::uint32_t const magnitude = (h & 0x7fffu) << 13;
     if (magnitude >= 0x0f800000u) return detail::bits_as<float>(sign | (magnitude + 0x70000000u));
     if (magnitude >= 0x00800000u) return detail::bits_as<float>(sign | (magnitude + 0x38000000u));
     float const tiny = detail::bits_as<float>(magnitude + 0x38800000u) - 0x1p-14f;

@@ -49,7 +49,7 @@ struct float8_e4m3_t {
     return static_cast<std::uint8_t>(sign | ((magnitude - 0x3c000000u + 0x7ffffu + odd) >> 20));
   }
   TKA_INLINE static constexpr float decode(std::uint8_t b) noexcept {
-    std::uint32_t const sign = static_cast<std::uint32_t>(b & 0x80u) << 24;
+    std::uint32_t const sign = (b & 0x80u) << 24;
     std::uint32_t const code = b & 0x7fu;
     if (code == 0x7fu) return detail::bits_as<float>(sign | 0x7fc00000u);
     if (code >= 8u) return detail::bits_as<float>(sign | ((code << 20) + 0x3c000000u));

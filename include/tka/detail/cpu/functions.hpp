@@ -10,6 +10,7 @@
 #include <tka/detail/cpu/lanes.hpp>
 
 #include <cstdint>
+#include <type_traits>
 
 namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
 
@@ -54,8 +55,10 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
   return keep_from(x, -87.0f, multiply(e, power_of_two(n)));
 }
 
-/// One float, by the same instructions.
-[[nodiscard]] inline float exponential(float x) noexcept {
+/// One float, by the same instructions. (Where registers are not used `lanes` is a float itself.)
+template <class Float>
+  requires(std::is_same_v<Float, float> && !std::is_same_v<Float, lanes>)
+[[nodiscard]] inline Float exponential(Float x) noexcept {
   return first_lane(exponential(splat(x)));
 }
 
