@@ -89,6 +89,14 @@
 #define TKA_HOST_DEVICE
 #endif
 
+// Device code that few calls need, kept out of the way of what every call does. (Relocatable device
+// code lets no kernel bound the registers of what it calls: there it is inlined.)
+#if defined(__CUDACC_RDC__)
+#define TKA_OUT_OF_LINE __attribute__((always_inline))
+#else
+#define TKA_OUT_OF_LINE __noinline__
+#endif
+
 // Functions of types that carry data are inlined wherever they are called: the linker never chooses
 // among copies that were compiled for different processors.
 #define TKA_INLINE TKA_HOST_DEVICE __attribute__((always_inline))

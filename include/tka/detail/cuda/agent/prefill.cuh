@@ -25,8 +25,8 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 
 /// A sequence as kernels after the first see it: what is wrong was reported there.
 template <class Problem>
-[[nodiscard]] __device__ __noinline__ sequence known_sequence(prefill_work<Problem> const& w,
-                                                              std::int32_t b) noexcept {
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline sequence known_sequence(
+    prefill_work<Problem> const& w, std::int32_t b) noexcept {
   return sequence_of<Problem>(w.p, w.a, b, [](data_error) {});
 }
 

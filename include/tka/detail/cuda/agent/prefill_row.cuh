@@ -39,7 +39,7 @@ class prefill_row {
   }
 
   /// All lanes.
-  __device__ __noinline__ void run() noexcept {
+  __device__ TKA_OUT_OF_LINE void run() noexcept {
     arguments<Problem> const& a = w_.a;
     ordered_key const threshold = at_.kind == row_kind::some_nans ? key_of_nan
                                   : at_.kind == row_kind::all     ? key_of_minus_infinity

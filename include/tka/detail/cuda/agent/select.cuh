@@ -200,10 +200,11 @@ class select_agent {
     }
   }
 
-  __device__ __noinline__ static void write_from_all(wave_view<Problem> c, slot<Problem> const& own,
-                                                     selection_rules const& rules, threshold limit,
-                                                     key_run run, team& blocks,
-                                                     list_memory& memory) noexcept {
+  __device__ TKA_OUT_OF_LINE static void write_from_all(wave_view<Problem> c,
+                                                        slot<Problem> const& own,
+                                                        selection_rules const& rules,
+                                                        threshold limit, key_run run, team& blocks,
+                                                        list_memory& memory) noexcept {
     list_writer<Problem>{c, own, rules, limit}.write(run, blocks, memory);
   }
 
@@ -298,11 +299,9 @@ class select_agent {
       survivors_ = take_by_rules(survivors_, stream_, run, rules, edge);
     }
   }
-  [[nodiscard]] __device__ __noinline__ static survivors take_by_rules(survivors keys,
-                                                                       key_stream stream,
-                                                                       key_run run,
-                                                                       selection_rules const& rules,
-                                                                       ordered_key edge) noexcept {
+  [[nodiscard]] __device__ TKA_OUT_OF_LINE static survivors take_by_rules(
+      survivors keys, key_stream stream, key_run run, selection_rules const& rules,
+      ordered_key edge) noexcept {
     keys.take(run, stream, [&](std::int32_t c, ordered_key key) {
       return rules.forced(c) ? key > key_of_minus_infinity : rules.competing(c, key) >= edge;
     });
@@ -318,8 +317,8 @@ class select_agent {
   }
 
   /// Forced keys above -inf.
-  __device__ __noinline__ static void count_forced(key_run run, selection_rules const& rules,
-                                                   std::uint32_t& sum) noexcept {
+  __device__ TKA_OUT_OF_LINE static void count_forced(key_run run, selection_rules const& rules,
+                                                      std::uint32_t& sum) noexcept {
     std::uint32_t n = 0;
     for (std::int32_t i = static_cast<std::int32_t>(threadIdx.x); i < run.count;
          i += block_threads) {
@@ -342,8 +341,8 @@ class select_agent {
 
   /// A digit of the keys that share those above it with the threshold. What does not compete is
   /// counted in the lowest bin, below every threshold. Ends with a barrier.
-  __device__ __noinline__ static void count(key_stream stream, counter counts, key_run run,
-                                            selection_rules const& rules) noexcept {
+  __device__ TKA_OUT_OF_LINE static void count(key_stream stream, counter counts, key_run run,
+                                               selection_rules const& rules) noexcept {
     stream.each(run, [&](std::int32_t i, ordered_key const(&key)[4]) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) counts(rules.competing(run.first + i + j, key[j]));

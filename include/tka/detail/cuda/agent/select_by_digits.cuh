@@ -112,7 +112,7 @@ class select_by_digits {
     }
   }
 
-  [[nodiscard]] __device__ __noinline__ threshold
+  [[nodiscard]] __device__ TKA_OUT_OF_LINE threshold
   find_threshold(row_place const& row, float const* scores, selection_rules const& rules) noexcept {
     digit_state known{};
 #pragma unroll 1

@@ -205,9 +205,9 @@ class select_from_stream {
   }
 
   /// Holds every key above the gate and counts those that equal it.
-  __device__ __noinline__ static void stream_above(row_slice slice, held_key* list,
-                                                   std::uint32_t capacity, stream_memory& m,
-                                                   std::uint32_t gate) noexcept {
+  __device__ TKA_OUT_OF_LINE static void stream_above(row_slice slice, held_key* list,
+                                                      std::uint32_t capacity, stream_memory& m,
+                                                      std::uint32_t gate) noexcept {
     std::uint32_t equal = 0;
     if (thread() < 32) {
       slice.each_edge([&](float x, std::int32_t place, bool there) {
@@ -301,10 +301,10 @@ class select_from_stream {
   }
 
   /// Also holds the first `wanted` keys of the slice that equal the gate, after `held` others.
-  __device__ __noinline__ static void take_equal(row_slice slice, held_key* list,
-                                                 std::uint32_t* of_warps, std::uint32_t gate,
-                                                 std::uint32_t wanted,
-                                                 std::uint32_t held) noexcept {
+  __device__ TKA_OUT_OF_LINE static void take_equal(row_slice slice, held_key* list,
+                                                    std::uint32_t* of_warps, std::uint32_t gate,
+                                                    std::uint32_t wanted,
+                                                    std::uint32_t held) noexcept {
     std::int32_t const end = 4 * (slice.end() - slice.begin());
     std::uint32_t taken = 0;
 #pragma unroll 1

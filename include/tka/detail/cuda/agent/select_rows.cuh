@@ -119,12 +119,12 @@ class select_rows_agent {
 
   // Each way has all registers to itself: it is not inlined, told nothing by address, and finds
   // shared memory by itself.
-  [[nodiscard]] __device__ __noinline__ static std::uint32_t from_registers(
+  [[nodiscard]] __device__ TKA_OUT_OF_LINE static std::uint32_t from_registers(
       competing_run run, float const* scores, int candidates) noexcept {
     select_rows_memory& m = shared_memory();
     return select_from_registers<Threads>{m.search, m.of_warp, candidates}.run(run, scores, m.row);
   }
-  [[nodiscard]] __device__ __noinline__ static std::uint32_t finish_stream(
+  [[nodiscard]] __device__ TKA_OUT_OF_LINE static std::uint32_t finish_stream(
       int list_keys, int candidates, cluster blocks) noexcept {
     select_rows_memory& m = shared_memory();
     return select_from_stream<Threads>{m.stream, reinterpret_cast<char*>(&m + 1), list_keys}.finish(
@@ -135,7 +135,7 @@ class select_rows_agent {
     return *reinterpret_cast<select_rows_memory*>(select_rows_shared);
   }
 
-  [[nodiscard]] __device__ __noinline__ static std::uint32_t by_digits(
+  [[nodiscard]] __device__ TKA_OUT_OF_LINE static std::uint32_t by_digits(
       select_rows_arguments<Problem> const& w, cluster blocks) noexcept {
     select_rows_memory& m = shared_memory();
     __syncthreads();
@@ -147,7 +147,7 @@ class select_rows_agent {
   }
 
   /// The keys that compete, if no threshold of the caller's is in play and they lie side by side.
-  [[nodiscard]] __device__ __noinline__ static competing_run unusual_run(
+  [[nodiscard]] __device__ TKA_OUT_OF_LINE static competing_run unusual_run(
       select_rows_arguments<Problem> const& w, row_place row, float const* scores) noexcept {
     select_rows_memory& m = shared_memory();
     if (thread() == 0) m.rules = rules_of_row<Problem>(w.p, w.a, row);
@@ -190,8 +190,8 @@ class select_rows_agent {
     return front + behind;
   }
   /// From entry `at` on. A warp.
-  __device__ __noinline__ static void put_forced_run(std::int32_t first, std::int32_t keys,
-                                                     std::uint32_t at) noexcept {
+  __device__ TKA_OUT_OF_LINE static void put_forced_run(std::int32_t first, std::int32_t keys,
+                                                        std::uint32_t at) noexcept {
     row_state const& row = shared_memory().row;
     for (std::int32_t i = 0; i < keys; i += 32) {
       std::int32_t const own = i + lane();
@@ -212,8 +212,8 @@ class select_rows_agent {
       write_row_end<Problem>(w_.a, w_.n, m_.row, static_cast<std::int32_t>(kept));
     }
   }
-  __device__ __noinline__ static void find_last(select_rows_arguments<Problem> const& w,
-                                                cluster blocks, bool alone) noexcept {
+  __device__ TKA_OUT_OF_LINE static void find_last(select_rows_arguments<Problem> const& w,
+                                                   cluster blocks, bool alone) noexcept {
     select_rows_memory& m = shared_memory();
     __syncthreads();
     int const own = alone ? 0 : blocks.rank;

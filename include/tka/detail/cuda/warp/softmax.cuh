@@ -37,7 +37,7 @@ struct device_arithmetic {
 };
 
 /// Not inlined: rarely used, and long.
-[[nodiscard]] __device__ __noinline__ inline float soft_capped(float s, float cap) noexcept {
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline float soft_capped(float s, float cap) noexcept {
   return cap * tanhf(s / cap);
 }
 

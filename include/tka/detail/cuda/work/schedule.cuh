@@ -114,9 +114,8 @@ struct item {
 
 /// The sequence in which item `n` of a kind lies. All lanes of the warp ask together. The table is
 /// told by value: whose address is known to code that is not inlined stands on the stack.
-[[nodiscard]] __device__ __noinline__ inline std::int32_t find_sequence(schedule_table t,
-                                                                        count_of kind,
-                                                                        std::int64_t n) noexcept {
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline std::int32_t find_sequence(
+    schedule_table t, count_of kind, std::int64_t n) noexcept {
   // Each step looks at 32 places: the last whose begin is <= n.
   auto const lane = static_cast<std::int32_t>(threadIdx.x % 32);
   std::int32_t low = 0;
@@ -134,8 +133,8 @@ struct item {
   return low;
 }
 
-[[nodiscard]] __device__ __noinline__ inline item find_item(schedule_table t, count_of kind,
-                                                            std::int64_t n) noexcept {
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline item find_item(schedule_table t, count_of kind,
+                                                               std::int64_t n) noexcept {
   std::int32_t const b = find_sequence(t, kind, n);
   std::int64_t const inside = n - t.at(kind, b);
   std::int64_t const each = t.per_unit(kind, b);

@@ -129,9 +129,9 @@ struct competing_run {
 
 /// The budget of a sequence that has its own.
 template <class Problem>
-[[nodiscard]] __device__ __noinline__ std::int32_t own_budget(plan const& p,
-                                                              arguments<Problem> const& a,
-                                                              row_place row) noexcept {
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline std::int32_t own_budget(plan const& p,
+                                                                        arguments<Problem> const& a,
+                                                                        row_place row) noexcept {
   return row.of(p, a).k;
 }
 
@@ -158,9 +158,8 @@ template <class Problem>
 
 /// The rules of any row.
 template <class Problem>
-[[nodiscard]] __device__ __noinline__ selection_rules rules_of_row(plan const& p,
-                                                                   arguments<Problem> const& a,
-                                                                   row_place const& row) noexcept {
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline selection_rules rules_of_row(
+    plan const& p, arguments<Problem> const& a, row_place const& row) noexcept {
   return rules_for<Problem>(p, a, {range_of<Problem>(p, a, row.of<Problem>(p, a), row.token)},
                             row.at, row.head);
 }

@@ -30,9 +30,9 @@ struct unit_place {
 };
 
 template <class Problem>
-[[nodiscard]] __device__ __noinline__ unit_place place_of(wave_view<Problem> const& c,
-                                                          std::int32_t b,
-                                                          std::int64_t unit) noexcept {
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline unit_place place_of(wave_view<Problem> const& c,
+                                                                    std::int32_t b,
+                                                                    std::int64_t unit) noexcept {
   sequence_entry const& e = c.table.entries[b];
   auto const tile = static_cast<std::int32_t>(unit % e.token_tiles);
   auto const rest = static_cast<std::int32_t>(unit / e.token_tiles);
@@ -46,7 +46,7 @@ template <class Problem>
 }
 
 /// The position in the whole sequence of a local index; the division is out of line.
-[[nodiscard]] __device__ __noinline__ inline std::int64_t position_in_shards(
+[[nodiscard]] __device__ TKA_OUT_OF_LINE inline std::int64_t position_in_shards(
     shard const& s, std::int32_t local) noexcept {
   return position_of(s, local);
 }
@@ -120,8 +120,8 @@ struct slot {
         scope_head(scope_head_),
         exists(exists_) {}
   /// Not inlined, like all that is done once an item: code that runs once is paid by its length.
-  __device__ __noinline__ slot(wave_view<Problem> const& c, std::int32_t b, std::int64_t unit,
-                               std::int32_t r) noexcept {
+  __device__ TKA_OUT_OF_LINE slot(wave_view<Problem> const& c, std::int32_t b, std::int64_t unit,
+                                  std::int32_t r) noexcept {
     entry = &c.table.entries[b];
     unit_place const u = place_of<Problem>(c, b, unit);
     memory = c.unit_memory(b, unit) + r * entry->slot.words;
