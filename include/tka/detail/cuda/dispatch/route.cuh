@@ -34,7 +34,8 @@ struct routes_of<Problem> {
 template <class Problem>
   requires(may_prefill<Problem>)
 struct routes_of<Problem> {
-  using type = route_list<prefill_sm90<Problem>, staged<Problem>, looped<Problem>>;
+  // The last one is only taken by its name: `staged` serves every plan.
+  using type = route_list<staged<Problem>, looped<Problem>, prefill_sm90<Problem>>;
 };
 
 /// A route that serves a plan may not pay there, and is then taken only by its name.
