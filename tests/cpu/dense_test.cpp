@@ -26,7 +26,7 @@ constexpr tka::shape shape{.batch = 3,
                            .qk_dim = 64,
                            .v_dim = 48,
                            .page_size = 24};
-support::lengths const real{.kv = {500, 131, 64}, .q = {70, 1, 64}};
+support::real_lengths const real{.kv = {500, 131, 64}, .q = {70, 1, 64}};
 constexpr float inf = std::numeric_limits<float>::infinity();
 
 std::vector<float> const sinks{0.5f, -1.0f, 2.0f, 0.0f, 3.0f, -4.0f};

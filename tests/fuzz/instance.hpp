@@ -155,7 +155,7 @@ Tensors tensors_of(prepared& p) {
   Tensors t{};
   fill_common<Precision, Form>(p, t);
   if constexpr (requires { t.o; }) fill_attention<Precision>(p, t);
-  if constexpr (requires { t.k_per_sequence; }) {
+  if constexpr (requires { t.scores; }) {
     fill_selection<Selection>(p, t);
   } else {
     t.positions = p.positions.template view<std::int32_t>();

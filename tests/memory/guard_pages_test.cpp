@@ -32,7 +32,7 @@ tka::options numbers(std::int32_t k) {
 
 /// Runs under several schedules with scratch of exactly the planned size.
 template <class Selection, class Precision, class Form>
-void stays_inside(tka::shape const& s, tka::options const& o, support::lengths const& real,
+void stays_inside(tka::shape const& s, tka::options const& o, support::real_lengths const& real,
                   Selection const& by = {}) {
   for (guard const side : {guard::behind, guard::before}) {
     guarded_call<Selection, Precision, Form> c(s, o, real, side, "stays inside", 1, by);

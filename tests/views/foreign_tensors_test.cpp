@@ -10,6 +10,8 @@
 #include <tka/precision/fp16.hpp>
 #include <tka/tensor_view.hpp>
 
+#include <support/mdspan_if_there.hpp>
+
 #include <doctest/doctest.h>
 
 #include <array>
@@ -18,10 +20,6 @@
 #include <cstring>
 #include <type_traits>
 #include <vector>
-
-#if __has_include(<mdspan>)
-#include <mdspan>
-#endif
 
 namespace {
 
