@@ -90,7 +90,7 @@ TEST_CASE("[tka.deterministic] the same bits under any mode of the host" *
                              .qk_dim = 32,
                              .v_dim = 32};
   // Products of subnormal size, and so are their sums.
-  guarded_call<tka::exact_radix, tka::fp32> c(small, {.budget = tka::top_k(40), .scale = 3e37f});
+  guarded_call<tka::exact_radix, tka::fp32> c(small, {.budget = tka::top_k(40), .scale = 0x1p60f});
   for (float& x : c.q) x *= 1e-20f;
   for (float& x : c.k) x *= 1e-19f;
   c.clear(0);

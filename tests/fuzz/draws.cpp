@@ -38,7 +38,7 @@ void prepared::draw_masks(support::random_source& random) {
   if (what.mask_first == 0 && what.mask_rows == 0 && what.draft_keys == 0) return;
   oracle::mask all = oracle::masks::causal();
   if (r.visibility == oracle::visibility::all) {
-    all = [](oracle::mask_row const& row, int) { return row.position >= 0; };
+    all = oracle::masks::everything();
   }
   auto const anywhere = [&random](oracle::sequence const& s) {
     return static_cast<int>(random.between(-2, s.kv_len + 2));
