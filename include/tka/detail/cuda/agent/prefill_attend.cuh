@@ -224,6 +224,7 @@ class prefill_attend {
     multiply_tile<value, Dim>(scores, query_, slot(keys_, tile));
     commit_products();
     full[attend_slots + (tile - 1) % attend_slots].wait(parity(tile - 1));
+    begin_products();
     add_values(before_, tile - 1);
     commit_products();
     pass(turn_of(1 - group_), multiplying_threads);

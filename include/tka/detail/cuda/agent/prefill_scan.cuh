@@ -98,6 +98,7 @@ class prefill_scan {
       multiply_tile<T, Dim>(first, query_, tile_at(slot));
       commit_products();
       control_.full[slot + 1].wait(parity);
+      begin_products();  // `second` was read since the last one
       multiply_tile<T, Dim>(second, query_, tile_at(slot + 1));
       commit_products();
       wait_for_products<1>();
