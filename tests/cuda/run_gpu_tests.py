@@ -73,7 +73,7 @@ SMALL = {**REQUIRED, "TKA_TEST_FAST": "1", "TKA_TEST_NO_CANARIES": "1"}
 
 # The same tests by other routes and under tuning with which each overflow is met.
 WAYS = {"": {}, "looped": {"TKA_TEST_ROUTE": "looped"}, "prefill": {"TKA_TEST_ROUTE": "prefill_sm90"},
-        "absurd": {"TKA_TEST_TUNING": "absurd"}}
+        "rows": {"TKA_TEST_ROUTE": "select_rows"}, "absurd": {"TKA_TEST_TUNING": "absurd"}}
 # What a way changes, or plans by hand.
 ONE_WAY = re.compile(r"cuda_(host_calls|two_units|two_versions|long|append|merge)_test|example_.*")
 

@@ -96,7 +96,9 @@ tka::plan tuned(Call const& call, tka::plan p, settings const& how) {
   }
   if (how.row_tuning > 0) n.select_rows = row_tunings[how.row_tuning - 1];
   p = Call::engine::retune(p, n);
-  if (char const* const route = std::getenv("TKA_TEST_ROUTE"); route != nullptr) {
+  char const* const named = std::getenv("TKA_TEST_ROUTE");
+  char const* const route = how.row_tuning > 0 ? "select_rows" : named;
+  if (route != nullptr) {
     tka::schedule wanted = p.schedule;
     wanted.route = route;
     tka::plan const forced = call.reschedule(p, wanted);

@@ -20,8 +20,9 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
 template <class... Routes>
 struct route_list {};
 
-/// From the fastest to the most general. A route that can never serve a problem is not instantiated
-/// for it: a specialisation leaves it out.
+/// From the fastest to the most general; what stands after `staged`, which serves every plan, is
+/// only taken by its name. A route that can never serve a problem is not instantiated for it: a
+/// specialisation leaves it out.
 template <class Problem>
 struct routes_of {
   using type = route_list<staged<Problem>, looped<Problem>>;
@@ -29,12 +30,11 @@ struct routes_of {
 template <class Problem>
   requires(has_score_rows<Problem>)
 struct routes_of<Problem> {
-  using type = route_list<select_rows<Problem>, staged<Problem>, looped<Problem>>;
+  using type = route_list<staged<Problem>, looped<Problem>, select_rows<Problem>>;
 };
 template <class Problem>
   requires(may_prefill<Problem>)
 struct routes_of<Problem> {
-  // The last one is only taken by its name: `staged` serves every plan.
   using type = route_list<staged<Problem>, looped<Problem>, prefill_sm90<Problem>>;
 };
 

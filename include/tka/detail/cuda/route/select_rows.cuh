@@ -44,14 +44,12 @@ template <class Problem>
 struct select_rows {
   static constexpr char const* name = "select_rows";
 
-  /// Clusters are of compute capability 9.0. More rows than run at one time, and short ones of two
-  /// blocks a multiprocessor, go by stages: a check of 2,048 rows of 8,192 keys met an illegal
-  /// address, and why is not known yet.
+  /// Clusters are of compute capability 9.0. No more rows than run at one time: a check of 2,048
+  /// rows of 8,192 keys met an illegal address, and why is not known yet.
   [[nodiscard]] static constexpr bool serves(plan const& p, plan_numbers const& n) noexcept {
-    select_rows_tuning const& t = n.select_rows;
-    bool const at_once = rows(p) * t.cluster <= std::int64_t{n.multiprocessors} * t.blocks &&
-                         (p.shape.kv_len > register_keys || rows(p) <= n.multiprocessors);
-    return n.compute_capability >= 90 && t.list_keys > 0 && at_once;
+    bool const two_blocks = p.shape.kv_len > register_keys && p.shape.kv_len <= max_slice / 4;
+    return n.compute_capability >= 90 && n.select_rows.list_keys > 0 &&
+           rows(p) <= std::int64_t{n.multiprocessors} * (two_blocks ? 2 : 1);
   }
   [[nodiscard]] static constexpr std::size_t scratch_bytes(plan const&,
                                                            plan_numbers const&) noexcept {
