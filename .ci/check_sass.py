@@ -5,8 +5,8 @@
 """check_sass.py FOLDER: fails unless, in the object files below FOLDER, every kernel that multiplies keys
 or values of 16 or 8 bits does it on tensor cores, on each architecture that they were compiled for.
 
-Such a kernel has `score`, `attend`, `values` or `loop_kernel` in its own name or in that of its stage, and the
-problem among its template arguments says what it multiplies. Needs cuobjdump, nvdisasm and c++filt on the path."""
+Such a kernel has `scan`, `score`, `attend`, `values` or `attention_kernel` in its own name, and the problem among
+its template arguments says what it multiplies. Needs cuobjdump, nvdisasm and c++filt on the path."""
 
 import collections
 import multiprocessing
@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 
-MULTIPLIES = re.compile(r"score|attend|values|loop_kernel")
+MULTIPLIES = re.compile(r"scan|score|attend|values|attention_kernel")
 TENSOR_CORES = re.compile(r"\b(HMMA|HGMMA|QGMMA)\b")
 BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "fp8_with<fp16>": 8, "fp8_with<bf16>": 8, "index_fp8": 8,
         # The narrower is widened: such a pair meets in fp32.
@@ -42,10 +42,7 @@ def arguments_of(name, template):
 
 
 def own_name(name):
-    """`score_by_warps` of `void tka::detail::stage_kernel<score_by_warps<...>, ...>(...)`; else the kernel's own."""
-    stage = arguments_of(name, "stage_kernel")
-    if stage:
-        name = stage[0]
+    """`score_kernel` of `void tka::detail::score_kernel<...>(...)`."""
     return re.sub(r"[<(].*", "", name.removeprefix("void ")).split("::")[-1]
 
 
@@ -53,7 +50,7 @@ def multiplied(name):
     """What a kernel multiplies: `score` or `attend`, and the bits of the narrower type (0: nothing of its own;
     None: not understood)."""
     selection, precision, *_ = arguments_of(name, "problem") + ["", ""]
-    part = "score" if "score" in own_name(name) else "attend"
+    part = "score" if re.search("scan|score", own_name(name)) else "attend"
     if part == "score":
         if selection.startswith(("stored_scores", "given_positions")):
             return part, 0
@@ -68,7 +65,7 @@ def problems_of(kernels):
     seen = collections.Counter()
     for kernel in kernels:
         # Names of the library without its namespaces, whose names change with the version.
-        name = re.sub(r"\b(tka|v\d\w*|detail|cuda|x86\w*|arm64\w*|other\w*)::", "", kernel.name)
+        name = re.sub(r"\b(tka|v\d\w*|detail|cuda)::", "", kernel.name)
         if not MULTIPLIES.search(own_name(name)):
             continue
         part, bits = multiplied(name)

@@ -10,20 +10,18 @@ import unittest
 sys.dont_write_bytecode = True
 import check_sass  # noqa: E402
 
-CUDA = "tka::v0_1::detail::x86_avx2_cuda800::cuda::"
+CUDA = "tka::v0_1_cuda_800_0_0_0::detail::cuda::"
 
 
 def kernel(name, selection, precision, instructions, architecture="sm_80"):
-    problem = f"tka::v0_1::detail::problem<{selection}, {precision}, form<kv::paged>, (task)1>"
-    stage = f"{CUDA}stage_kernel<{CUDA}{name}<{problem}, 8>, {CUDA}stage_list<> >"
-    own = f"{CUDA}{name}<{problem}>" if name.endswith("_kernel") else stage
-    return check_sass.Kernel(architecture, f"void {own}(work_arguments<{problem} >)", instructions)
+    problem = f"tka::v0_1_cuda_800_0_0_0::detail::problem<{selection}, {precision}, form<kv::paged>, (task)1>"
+    return check_sass.Kernel(architecture, f"void {CUDA}{name}<{problem}, 8>(launch_arguments<{problem} >)", instructions)
 
 
 def whole(architecture="sm_80"):
     """A kernel of each kind that must be there."""
     return [kernel(name, "tka::exact_radix", f"tka::{precision}", 4, architecture)
-            for name in ("score_by_block", "attend_by_block") for precision in ("bf16", "fp8_with<tka::bf16>")]
+            for name in ("score_kernel", "attend_kernel") for precision in ("bf16", "fp8_with<tka::bf16>")]
 
 
 class CheckSass(unittest.TestCase):
@@ -34,30 +32,30 @@ class CheckSass(unittest.TestCase):
         self.assertEqual(self.problems(), [])
 
     def test_without_tensor_cores(self):
-        for name in ("score_by_warps", "attend_by_block", "sum_values", "loop_kernel", "new_score_kernel"):
+        for name in ("scan_kernel", "score_kernel", "attend_kernel", "sum_values_kernel", "attention_kernel", "new_score_pass"):
             for precision in ("tka::fp16", "tka::bf16", "tka::fp8_with<tka::fp16>"):
                 self.assertEqual(len(self.problems(kernel(name, "tka::exact_radix", precision, 0))), 1, (name, precision))
 
     def test_fp32_needs_none(self):
         for precision in ("tka::fp32", "tka::fp8_with<tka::fp32>"):
-            self.assertEqual(self.problems(kernel("score_by_block", "tka::exact_radix", precision, 0)), [])
+            self.assertEqual(self.problems(kernel("score_kernel", "tka::exact_radix", precision, 0)), [])
 
     def test_others_need_none(self):
-        self.assertEqual(self.problems(kernel("select", "tka::stored_scores<tka::exact_radix>", "tka::bf16", 0)), [])
+        self.assertEqual(self.problems(kernel("select_rows_kernel", "tka::stored_scores<tka::exact_radix>", "tka::bf16", 0)), [])
 
     def test_an_indexer_scores_in_its_own_precision(self):
         indexer = "tka::lightning_indexer<tka::exact_radix, {}, tka::index_layout::plain>"
-        self.assertEqual(len(self.problems(kernel("score_by_block", indexer.format("tka::index_fp8"), "tka::fp32", 0))), 1)
-        self.assertEqual(self.problems(kernel("score_by_block", indexer.format("tka::fp32"), "tka::bf16", 0)), [])
-        self.assertEqual(self.problems(kernel("attend_by_block", indexer.format("tka::index_fp8"), "tka::fp32", 0)), [])
+        self.assertEqual(len(self.problems(kernel("score_kernel", indexer.format("tka::index_fp8"), "tka::fp32", 0))), 1)
+        self.assertEqual(self.problems(kernel("score_kernel", indexer.format("tka::fp32"), "tka::bf16", 0)), [])
+        self.assertEqual(self.problems(kernel("attend_kernel", indexer.format("tka::index_fp8"), "tka::fp32", 0)), [])
 
     def test_given_scores_are_not_multiplied(self):
         stored = "tka::stored_scores<tka::exact_radix>"
-        self.assertEqual(self.problems(kernel("score_by_block", stored, "tka::bf16", 0)), [])
-        self.assertEqual(len(self.problems(kernel("attend_by_block", stored, "tka::bf16", 0))), 1)
+        self.assertEqual(self.problems(kernel("score_kernel", stored, "tka::bf16", 0)), [])
+        self.assertEqual(len(self.problems(kernel("attend_kernel", stored, "tka::bf16", 0))), 1)
 
     def test_a_precision_that_is_not_known(self):
-        self.assertEqual(len(self.problems(kernel("score_by_block", "tka::exact_radix", "tka::fp4", 4))), 1)
+        self.assertEqual(len(self.problems(kernel("score_kernel", "tka::exact_radix", "tka::fp4", 4))), 1)
 
     def test_what_is_not_there(self):
         self.assertEqual(len(check_sass.problems_of(whole()[1:])[0]), 1)

@@ -19,8 +19,8 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parent / "cpu"))
-import points  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "cpu"))
+import matrix  # noqa: E402
 from results import ROOT, command  # noqa: E402
 from run import processor  # noqa: E402
 
@@ -46,7 +46,7 @@ def source_of(machine, combination):
     text = f"#include <tka/backend/{MACHINES[machine][2]}>\n#include <tka/{NAMES[task]}.hpp>\n#include <type_traits>\n"
     if not combination:
         return text
-    task, selection, precision, form = points.types_of(combination)
+    task, selection, precision, form = matrix.types_of(combination)
     arguments = [selection, precision, f"tka::{machine}", form]
     if task == "attend_selected":
         arguments.pop(0)
@@ -86,7 +86,7 @@ def main():
     }
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / f"one.{suffix}"
-        for combination in ["", *points.combinations(options.machine, options.only)]:
+        for combination in ["", *matrix.combinations(options.machine, options.only)]:
             name = combination or "headers"
             took = seconds([compiler, *flags, *INCLUDES, *more], path, source_of(options.machine, combination))
             result["compile_seconds"][name] = took

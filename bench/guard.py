@@ -6,15 +6,15 @@
 
     bench/guard.py BEFORE.json AFTER.json [--minimum 0.03] [--factor 3] [--all] ...
 
-Either file may be Google Benchmark's output with repetitions, that of cpu/run_matrix.py or cuda/run.py, or
-of compile_time.py, where a tenth is allowed since each is taken once.
+Either file may be Google Benchmark's output with repetitions, that of a run_matrix.py, of
+bench/cuda/decode.py, or of bench/compile_time.py, where a tenth is allowed since each is taken once.
 
-Where both files come of one run of two builds that took turns (`--against`, `--paired`), of at least 7 rounds,
-the order in each drawn by a coin, a point has moved where the median over the rounds of after / before differs
-by more than `--minimum`, and where its mean stands out further from its scatter than that of any point does
-with the names of the builds swapped in any rounds, in all points at once (with 8 rounds: 127 ways; with more,
-all but 1 in 128 of them). If the builds are the same, only the coin tells them apart: anything is then reported
-in one of 128 comparisons, however restless the machine.
+Where both files come of one run_matrix.py with `--against`, of at least 7 rounds in each of which both
+programs ran one process, the order drawn by a coin, a point has moved where the median over the rounds of
+after / before differs by more than `--minimum`, and where its mean stands out further from its scatter than
+that of any point does with the names of the programs swapped in any rounds, in all points at once (with
+8 rounds: 127 ways; with more, all but 1 in 128 of them). If the programs are the same, only the coin tells
+them apart: anything is then reported in one of 128 comparisons, however restless the machine.
 
 Elsewhere a point has moved where the medians of its repetitions differ by more than `--minimum` and by
 more than `--factor` times the scatter of both runs (median absolute deviations, scaled to standard
@@ -33,7 +33,6 @@ import dataclasses
 import itertools
 import json
 import math
-import operator
 import pathlib
 import statistics
 import sys
@@ -101,8 +100,20 @@ def of_matrix(data, statistic):
     for found in data["points"]:
         samples = found.get("samples", {})
         met = list(zip(samples.get("read_before", []), samples.get("read_after", [])))
-        chosen = samples.get(statistic) or samples.get("real_time") or samples.get("median_ms", [])
+        chosen = samples.get(statistic) or samples.get("real_time", [])
         points[found["name"]] = Point(chosen, found.get("refused", ""), met, rounds=samples.get("process", []))
+    return points
+
+
+def of_cuda(data):
+    points = {}
+    for place in data["points"]:
+        for name, found in place["contenders"].items():
+            point = points.setdefault(f"{place['batch']}x{place['kv_len']}/{name}", Point([]))
+            if found.get("samples_us"):
+                point.samples = found["samples_us"]
+            else:
+                point.refused = str(found.get("check", {}).get("problem") or "not timed")
     return points
 
 
@@ -125,6 +136,8 @@ def read(path, statistic):
             points = of_google_benchmark(data, statistic)
         elif "compile_seconds" in data:
             points = of_compile_times(data)
+        elif "contenders" in data["points"][0]:
+            points = of_cuda(data)
         else:
             points = of_matrix(data, statistic)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as problem:
@@ -195,28 +208,19 @@ def ratios(before, after):
     return {n: math.log(medians[1][n] / medians[0][n]) for n in medians[0] if n in medians[1]}
 
 
-def standard_error(scatter, count):
-    """Of the mean of so many that scatter so."""
-    return (scatter + LEAST_SCATTER) / math.sqrt(count)
-
-
 def error(values):
-    return standard_error(statistics.stdev(values), len(values))
+    """The standard error of their mean."""
+    return (statistics.stdev(values) + LEAST_SCATTER) / math.sqrt(len(values))
 
 
 def standing_out(points):
     """How far a point's mean ratio, over its error, must lie from 0 so that only 1 of FALSE_REPORTS ways of
     swapping the programs' names in rounds has a point further out; `points` hold the same rounds."""
     count = len(points[0])
-    squares = [math.fsum(v * v for v in values) for values in points]  # which no swap changes
     furthest = []
     for signs in itertools.product((1, -1), repeat=count - 1):
-        far = 0.0
-        for (first, *others), square in zip(points, squares):
-            mean = (first + sum(map(operator.mul, signs, others))) / count
-            scatter = math.sqrt(max(0.0, square - count * mean * mean) / (count - 1))
-            far = max(far, abs(mean) / standard_error(scatter, count))
-        furthest.append(far)
+        swapped = [[values[0], *(s * v for s, v in zip(signs, values[1:]))] for values in points]
+        furthest.append(max(abs(statistics.fmean(values)) / error(values) for values in swapped))
     # The names as they are count among the ways.
     return sorted(furthest, reverse=True)[max(1, len(furthest) // FALSE_REPORTS)]
 

@@ -31,6 +31,12 @@ def google(points, refused=(), **counters):
     return {"context": {}, "benchmarks": entries}
 
 
+def cuda(samples):
+    return {"points": [{"batch": 8, "kv_len": 32768, "contenders": {
+        "query_head": {"us": 1.0, "samples_us": samples},
+        "flash": {"check": {"problem": "wrong"}}}}]}
+
+
 def in_turn(points, turns=7, rounds=8):
     """The form of run_matrix.py: {name: function of a round, giving its two repetitions}."""
     return {"turns": turns, "points": [
@@ -183,13 +189,11 @@ class Guard(unittest.TestCase):
             self.assertEqual(self.run_guard(one, other)[0], 2)
         self.assertEqual(self.run_guard(one, {**one, "flags": ["-O2"]})[0], 0)
 
-    def test_medians_where_no_least_was_taken(self):
-        def one_build(factor):
-            samples = {"median_ms": [factor * x for x in QUIET], "process": list(range(5))}
-            return {"points": [{"name": "a", "samples": samples}]}
-
-        self.assertEqual(self.run_guard(one_build(1), one_build(1))[0], 0)
-        self.assertEqual(self.run_guard(one_build(1), one_build(1.05))[0], 1)
+    def test_cuda(self):
+        self.assertEqual(self.run_guard(cuda(QUIET), cuda(QUIET))[0], 0)
+        status, text = self.run_guard(cuda(QUIET), cuda([1.05 * x for x in QUIET]))
+        self.assertEqual(status, 1)
+        self.assertIn("8x32768/query_head", text)
 
     def test_compile_times(self):
         def times(seconds):

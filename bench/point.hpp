@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// A point of the matrix as bench/points.py writes it, and the shape that all points share.
+/// A point of the matrix as bench/matrix.py writes it, and the shape that all points share.
 
 #pragma once
 

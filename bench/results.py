@@ -17,12 +17,11 @@ import statistics
 import subprocess
 
 import guard
-import points
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SAMPLED = ("real_time", "median_ms", "least_ms", "read_before", "read_after", "enqueue_us")
 CONSTANT = (
-    "k_bytes", "v_bytes", "multiply_adds", "recall", "expected_recall", "retained_mass",
+    "k_bytes", "v_bytes", "multiply_adds", "launches", "recall", "expected_recall", "retained_mass",
     "exact_retained_mass", "largest_difference",
 )
 CALM = 0.15  # how far from the usual read bandwidth a repetition may be that counts for the median
@@ -40,15 +39,15 @@ def axes_of(name):
 
 
 def rounded(x):
-    return int(x) if float(x).is_integer() else float(f"{x:.6g}")
+    return int(x) if float(x).is_integer() else float(f"{x:.5g}")
 
 
 def points_of(runs):
     """One entry for each point: its name, what is constant, the samples of all processes."""
-    found = {}
+    points = {}
     for number, entry in ((n, e) for n, run in enumerate(runs) for e in run["benchmarks"] if e["run_type"] == "iteration"):
         name = entry["run_name"].removesuffix("/manual_time").removesuffix("/iterations:1")
-        point = found.setdefault(name, {"name": name, "axes": axes_of(name)})
+        point = points.setdefault(name, {"name": name, "axes": axes_of(name)})
         if entry.get("error_occurred"):
             point["refused"] = entry["error_message"]
             continue
@@ -58,7 +57,7 @@ def points_of(runs):
             if key in entry:
                 samples.setdefault(key, []).append(rounded(entry[key]))
         samples.setdefault("process", []).append(number)
-    return list(found.values())
+    return list(points.values())
 
 
 def floor_ms(point, ceilings):
@@ -70,11 +69,11 @@ def floor_ms(point, ceilings):
     return seconds * 1e3
 
 
-def finish(listed, ceilings):
+def finish(points, ceilings):
     """Adds the medians and what follows from them."""
-    known = guard.of_matrix({"points": listed}, "median_ms")
+    known = guard.of_matrix({"points": points}, "median_ms")
     usual = guard.usual_rate(known)
-    for point in listed:
+    for point in points:
         if "samples" not in point or "refused" in point:
             continue
         every = known[point["name"]]
@@ -89,7 +88,7 @@ def finish(listed, ceilings):
             point["floor_ms"] = rounded(floor_ms(point, ceilings))
             share = (point["k_bytes"] + point["v_bytes"]) / (middle * 1e-3) / ceilings["read_bytes_per_second"]
             point["read_share"] = rounded(share)
-    return listed
+    return points
 
 
 def text_of(result):
@@ -102,45 +101,7 @@ def text_of(result):
 def write(path, result):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text_of(result), "utf-8")
-
-
-def row_text(values):
-    """8x32K k2048 of {batch, kv_len, k}, and what else there is."""
-
-    def length(n):
-        return f"{n >> 20}M" if n % (1 << 20) == 0 else f"{n >> 10}K" if n % 1024 == 0 else str(n)
-
-    given = dict(values)
-    text = f"{given.pop('batch')}x{length(given.pop('kv_len'))}"
-    return " ".join([text, *(v if isinstance(v, str) else f"{axis}{length(v) if axis == 'q_len' else v}" for axis, v in given.items())])
-
-
-def table_rows(result, name):
-    """(row axes, {column: point or None}) of a table of points.TABLES."""
-    row_axes, columns = points.TABLES[name]
-    found = {p["name"].removeprefix("short/").removeprefix("full/"): p for p in result["points"]}
-    rows = {}
-    for listed in points.points("cuda", [name]):
-        row = {axis: listed[axis] for axis in row_axes}
-        cells = {c: found.get(points.name_of({**points.CUDA_BASE, **row, **axes}).removeprefix("full/")) for c, axes in columns.items()}
-        if any(cells.values()):
-            rows[row_text(row)] = (row, cells)
-    return list(rows.values())
-
-
-def short_tables(result):
-    """us a call, of the suites that were run; a dash where a point was refused or not listed."""
-    lines = []
-    for name, (_, columns) in points.TABLES.items():
-        body = [
-            [row_text(row), *("-" if not p or "median_ms" not in p else f"{p['median_ms'] * 1e3:,.1f}" for p in cells.values())]
-            for row, cells in table_rows(result, name)
-        ]
-        if body:
-            body.insert(0, [name, *columns])
-            widths = [max(len(line[i]) for line in body) for i in range(len(body[0]))]
-            lines += ["  ".join(cell.rjust(w) for cell, w in zip(line, widths)) for line in body]
-    return "\n".join(lines)
+    print(path)
 
 
 def words_for(pattern, repetitions):

@@ -2,11 +2,10 @@
 # SPDX-FileCopyrightText: 2026 The tka authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Writes the tables of numbers in the documents from the committed JSON files, or checks them.
+"""Writes the tables of numbers in README.md from the committed JSON files, or checks them.
 
-    bench/tables.py [FILE]...       rewrites every table between its markers; by default in README.md,
-                                    docs/*.md, examples/*/README.md and bench/README.md
-    bench/tables.py --check         fails where a table is not what its file gives
+    bench/tables.py            rewrites every table between its markers
+    bench/tables.py --check    fails where a table is not what its file gives
 
 A table stands between markers that name its kind and its file, relative to the repository:
 
@@ -19,8 +18,8 @@ Kinds:
                                "retained_mass", "entropy_nats", "ms_per_token"}]}
     bench_cpu       {"rows": [{"flags", "precision", "kv_len", "group", "score_gbs",
                                "score_share", "call_ms", "call_share"}]}
-    bench_cuda      what bench/cuda/run.py writes: decoding beside dense attention, with ratios
-    cuda_SUITE      the same file: us of a call, of each suite in points.TABLES
+    bench_cuda      {"rows": [{"batch", "kv_len", "query_head_us", "kv_group_us", "composed_us",
+                               "cudnn_us", "flash_us", "over_composed", "over_cudnn", "read_share"}]}
 """
 
 import argparse
@@ -29,12 +28,7 @@ import json
 import pathlib
 import re
 import sys
-from functools import partial
 
-import points
-import results
-
-DOCUMENTS = ("README.md", "docs/*.md", "examples/*/README.md", "bench/README.md")
 MARKED = re.compile(
     r"(?P<open><!-- table:(?P<kind>\w+) (?P<file>\S+) -->\n)(?P<body>.*?)(?P<close><!-- /table -->)",
     re.DOTALL,
@@ -85,38 +79,6 @@ def matrix(data):
     return markdown(head, body, left=2)
 
 
-def us_of(point):
-    return None if point is None or "median_ms" not in point else point["median_ms"] * 1e3
-
-
-def bench_cuda(data):
-    """Decoding where dense attention was measured too; `of read bandwidth` counts K alone."""
-    body = []
-    for row, cells in results.table_rows(data, "decode"):
-        us = {name: us_of(point) for name, point in cells.items()}
-        if us["sdpa_cudnn"] is None or us["kv_group"] is None:
-            continue
-        ours = us["k2048"]
-        over = [None if None in (us[n], ours) else us[n] / ours for n in ("torch_composed", "sdpa_cudnn")]
-        share = None if ours is None else cells["k2048"]["k_bytes"] / ours * 1e6 / data["ceilings"]["read_bytes_per_second"]
-        times = [us[n] for n in ("k2048", "kv_group", "torch_composed", "sdpa_cudnn", "sdpa_flash")]
-        body.append(
-            [f"{row['batch']:,d}", f"{row['kv_len']:,d}"]
-            + [number(t, ",.1f") for t in times]
-            + [number(x, ".2f") for x in over]
-            + [number(share, ".0%")]
-        )
-    head = ["batch", "kv_len", "tka, query_head", "tka, kv_group", "PyTorch, composed", "cuDNN, dense", "flash, dense"]
-    return markdown([*head, "composed / query_head", "cuDNN / query_head", "of read bandwidth"], body, left=0)
-
-
-def suite(name, data):
-    """us of a call: a row for each shape, a column for each call or peer of the suite."""
-    head = [name, *(f"`{column}`" for column in points.TABLES[name][1])]
-    body = [[results.row_text(row), *(number(us_of(p), ",.1f") for p in cells.values())] for row, cells in results.table_rows(data, name)]
-    return markdown(head, body)
-
-
 KINDS = {
     "matrix": matrix,
     "language_model": columns(
@@ -145,25 +107,38 @@ KINDS = {
         ],
         left=2,
     ),
-    "bench_cuda": bench_cuda,
-    **{f"cuda_{name}": partial(suite, name) for name in points.TABLES},
+    "bench_cuda": columns(
+        [
+            ("batch", "batch", ",d"),
+            ("kv_len", "kv_len", ",d"),
+            ("tka, query_head", "query_head_us", ",.1f"),
+            ("tka, kv_group", "kv_group_us", ",.1f"),
+            ("PyTorch, composed", "composed_us", ",.1f"),
+            ("cuDNN, dense", "cudnn_us", ",.1f"),
+            ("flash, dense", "flash_us", ",.1f"),
+            ("composed / query_head", "over_composed", ".2f"),
+            ("cuDNN / query_head", "over_cudnn", ".2f"),
+            ("of read bandwidth", "read_share", ".0%"),
+        ],
+        left=0,
+    ),
 }
 
 
-def with_tables(text, top, where="README.md"):
-    """`text` with every table made anew; `where` it stands, for messages."""
+def with_tables(text, top):
+    """`text` with every table made anew."""
 
     def replaced(match):
         if match["kind"] not in KINDS:
-            raise SystemExit(f"{where}: no kind of table '{match['kind']}'; there are {', '.join(KINDS)}")
+            raise SystemExit(f"README.md: no kind of table '{match['kind']}'; there are {', '.join(KINDS)}")
         path = top / match["file"]
         if not path.is_file():
-            raise SystemExit(f"{where}: a table is made from {match['file']}, which is not there")
+            raise SystemExit(f"README.md: a table is made from {match['file']}, which is not there")
         return match["open"] + KINDS[match["kind"]](json.loads(path.read_text("utf-8"))) + match["close"]
 
     made, count = MARKED.subn(replaced, text)
     if count != len(re.findall(r"<!-- table:", text)) or count != len(re.findall(r"<!-- /table -->", text)):
-        raise SystemExit(f"{where}: a marker of a table is malformed or has no partner")
+        raise SystemExit("README.md: a marker of a table is malformed or has no partner")
     return made
 
 
@@ -171,22 +146,19 @@ def main():
     top = pathlib.Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing, fail where something would change")
-    parser.add_argument("files", nargs="*", type=pathlib.Path)
+    parser.add_argument("--readme", type=pathlib.Path, default=top / "README.md")
     arguments = parser.parse_args()
 
-    stale = False
-    for path in arguments.files or sorted(path for pattern in DOCUMENTS for path in top.glob(pattern)):
-        text = path.read_text("utf-8")
-        made = with_tables(text, top, path)
-        if made == text:
-            continue
-        if arguments.check:
-            lines = difflib.unified_diff(text.splitlines(), made.splitlines(), str(path), "from JSON", lineterm="")
-            print("\n".join(lines), file=sys.stderr)
-            stale = True
-        else:
-            path.write_text(made, "utf-8")
-    return 1 if stale else 0
+    text = arguments.readme.read_text("utf-8")
+    made = with_tables(text, top)
+    if made == text:
+        return 0
+    if arguments.check:
+        lines = difflib.unified_diff(text.splitlines(), made.splitlines(), "README.md", "from JSON", lineterm="")
+        print("\n".join(lines), file=sys.stderr)
+        return 1
+    arguments.readme.write_text(made, "utf-8")
+    return 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import pathlib
 import tempfile
 import unittest
 
-import points
 import tables
 
 FILES = {
@@ -27,27 +26,18 @@ FILES = {
         {"flags": "native", "precision": "bf16", "kv_len": 131072, "group": 4, "score_gbs": 20.0,
          "score_share": 0.81, "call_ms": 5.125, "call_share": 0.5},
     ],
+    "bench_cuda": [
+        {"batch": 64, "kv_len": 8192, "query_head_us": 1234.56, "kv_group_us": 300.0, "composed_us": 2000.0,
+         "cudnn_us": 400.0, "flash_us": None, "over_composed": 1.625, "over_cudnn": 0.324, "read_share": 0.25},
+    ],
 }
-
-
-def measured():
-    """Three points of a GPU at 64 x 8K: ours, by group, and dense attention."""
-    at = {**points.CUDA_BASE, "batch": 64, "kv_len": 8192}
-    us = {"": 1234.56, "group": 300.0, "sdpa_cudnn": 400.0, "torch_composed": 2000.0}
-    of = {"": at, "group": {**at, "scope": "kv_group"}, **{n: {**at, "peer": n} for n in ("sdpa_cudnn", "torch_composed")}}
-    found = [{"name": points.name_of(of[n]), "median_ms": t / 1e3, "k_bytes": 1.23456e9} for n, t in us.items()]
-    refused = {"name": points.name_of({**at, "peer": "sdpa_flash"}), "refused": "no"}
-    return {"ceilings": {"read_bytes_per_second": 4e12}, "points": [*found, refused]}
-
-
-FILES["bench_cuda"] = FILES["cuda_decode"] = measured()
 
 
 class Tables(unittest.TestCase):
     def made(self, kind):
         with tempfile.TemporaryDirectory() as folder:
             top = pathlib.Path(folder)
-            data = {"rows": FILES[kind]} if kind in ("language_model", "bench_cpu") else FILES[kind]
+            data = FILES[kind] if kind == "matrix" else {"rows": FILES[kind]}
             (top / "rows.json").write_text(json.dumps(data), "utf-8")
             before = f"head\n<!-- table:{kind} rows.json -->\nold\n<!-- /table -->\ntail\n"
             once = tables.with_tables(before, top)
@@ -81,11 +71,6 @@ class Tables(unittest.TestCase):
         self.assertEqual(
             lines[2], "| 64 | 8,192 | 1,234.6 | 300.0 | 2,000.0 | 400.0 | – | 1.62 | 0.32 | 25% |"
         )
-
-    def test_suite(self):
-        lines = self.made("cuda_decode")
-        self.assertTrue(lines[0].startswith("| decode | `k2048` | `k512` | `kv_group` |"))
-        self.assertTrue(lines[2].startswith("| 64x8K | 1,234.6 | – | 300.0 |"))
 
     def test_bad_markers(self):
         top = pathlib.Path(".")

@@ -33,9 +33,7 @@ install(FILES ${PROJECT_BINARY_DIR}/tka-config.cmake ${PROJECT_BINARY_DIR}/tka-c
               ${PROJECT_SOURCE_DIR}/cmake/tka-dependencies.cmake
         DESTINATION ${tka_package_dir})
 
-# Relative, so that the installed tree can be moved. tka: the headers alone; tka-cpu: with Eigen and threads.
+# Relative, so that the installed tree can be moved.
 file(RELATIVE_PATH tka_pc_to_prefix /${CMAKE_INSTALL_DATADIR}/pkgconfig /)
-foreach(name tka tka-cpu)
-  configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
-  install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
-endforeach()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/tka.pc.in ${PROJECT_BINARY_DIR}/tka.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/tka.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)

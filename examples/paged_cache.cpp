@@ -77,7 +77,7 @@ struct cache {
       shape, {.budget = tka::ratio(1, 4, 8), .scale = 1 / std::sqrt(float{dim})}, {.threads = 1});
   std::vector<line> scratch = std::vector<line>(plan.scratch_bytes / sizeof(line) + 1);
 
-  /// Puts the new token after `lengths - 1` others, then lets it attend over all of them.
+  /// Puts the new token behind `lengths - 1` others, then lets it attend over all of them.
   std::vector<tka::float16_t> step(new_token const& t, std::int32_t const* lengths,
                                    typename Source::tensors source) {
     std::int32_t starts[batch];

@@ -42,13 +42,12 @@ template <class Selection, class Form = tka::form<>>
 struct choice {
   std::string_view name;
   tka::options options;
-  Selection by{};
 
   [[nodiscard]] std::vector<float> operator()(problem const& p) const {
     constexpr auto attend = tka::sparse_attention<Selection, tka::fp32, tka::cpu, Form>;
     tka::options with = options;
     with.scale = 1.0f / std::sqrt(float{problem::dim});
-    tka::plan const plan = attend.plan(problem::shape(), with, {.threads = 1}, by);
+    tka::plan const plan = attend.plan(problem::shape(), with, {.threads = 1});
     tka::throw_if(plan.status);
     struct alignas(tka::workspace_alignment) line {
       std::byte bytes[tka::workspace_alignment];
@@ -75,7 +74,8 @@ using any_choice =
 std::vector<any_choice> const choices{
     choice<tka::exact_radix>{"dense", {.budget = tka::ratio(1, 1)}},
     choice<tka::exact_radix>{"exact", {.budget = tka::top_k(512)}},
-    choice<tka::bucketed>{"bucketed", {.budget = tka::top_k(512)}, {.recall_target = 0.9f}},
+    choice<tka::bucketed>{"bucketed",
+                          {.budget = tka::top_k(512), .bucketing = {.recall_target = 0.9f}}},
     choice<tka::exact_radix, window>{"window", {.budget = tka::ratio(1, 1), .window = 512}},
     choice<tka::exact_radix, by_group>{"group", {.budget = tka::top_k(512)}},
 };

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// One decode step on the CPU at every point that bench/points.py lists, and beside it dense
+/// One decode step on the CPU at every point that bench/matrix.py lists, and beside it dense
 /// attention with Eigen. The name of a benchmark is its point; those whose name begins with
 /// `short/` are for comparing two builds. `bench_matrix --write-inputs FOLDER` leaves the inputs of
 /// fp32 and bf16 for a peer that is another program.
@@ -80,13 +80,8 @@ class subject {
                            .index_heads = indexes<Selection> ? index_heads : 0,
                            .index_dim = indexes<Selection> ? head_dim : 0};
     tka::options options{.budget = tka::top_k(p.k), .scale = scale, .metrics = metrics};
-    Selection by{};
-    if constexpr (requires { by.recall_target; }) {
-      if (p.recall > 0.0f) by.recall_target = p.recall;
-    } else if constexpr (requires { by.by.recall_target; }) {
-      if (p.recall > 0.0f) by.by.recall_target = p.recall;
-    }
-    plan_ = attend.plan(shape, options, {.threads = threads}, by);
+    if (p.recall > 0.0f) options.bucketing.recall_target = p.recall;
+    plan_ = attend.plan(shape, options, {.threads = threads});
     if (plan_.status != tka::status::ok) return;
     q_ = queries<q_type>(p.scores, std::int64_t{p.batch} * q_heads);
     o_ = random_block<q_type>(std::int64_t{p.batch} * q_heads * head_dim, 5);
@@ -201,7 +196,7 @@ counters describe(point const& p) {
     c["recall"] = mean_recall(found, best);
     if constexpr (by_index) best.lse_visible = found.lse_visible;
     c["exact_retained_mass"] = mean_mass(best);
-    auto const rule = call.plan().selection.template get<tka::bucket_rule>();
+    tka::bucket_rule const& rule = call.plan().bucket_rule;
     c["expected_recall"] = tka::expected_recall(p.kv_len, p.k, rule.buckets(p.k), rule.per_bucket);
   }
   return c;

@@ -21,7 +21,7 @@ import time
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from points import CPU_DENSE  # noqa: E402
+from matrix import CPU_DENSE  # noqa: E402
 
 SAMPLES, LEAST_SECONDS = 3, 0.1
 

@@ -5,7 +5,7 @@
 /// Inputs of the matrix and of its peers: each number follows from its place and a seed, so that
 /// every process that asks for them has the same.
 
-#include "abi.h"
+#include "bench_abi.h"
 #include "scores.hpp"
 
 #include <tka/precision/bf16.hpp>
@@ -117,11 +117,11 @@ std::int32_t tka_bench_fill_keys(void* keys, std::int32_t element, std::int64_t 
 }
 
 std::int32_t tka_bench_fill_normal(void* values, std::int32_t element, std::int64_t first,
-                                   std::int64_t count, std::int32_t seed, void* stream) {
+                                   std::int64_t count, std::uint32_t seed, void* stream) {
   bench::with_type(element, [&](auto* null) {
     using T = std::remove_pointer_t<decltype(null)>;
     bench::normal_kernel<<<bench::blocks, 256, 0, static_cast<cudaStream_t>(stream)>>>(
-        static_cast<T*>(values), first, count, static_cast<std::uint32_t>(seed));
+        static_cast<T*>(values), first, count, seed);
   });
   return cudaGetLastError();
 }

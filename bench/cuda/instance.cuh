@@ -3,20 +3,18 @@
 
 /// @file
 /// One combination of policies as the benchmark library runs it. Each stands in a source of its
-/// own, TKA_BENCH_INSTANCE(name, task, selection, precision, form), that bench/points.py writes.
+/// own, TKA_BENCH_INSTANCE(name, task, selection, precision, form), that bench/matrix.py writes.
 
 #pragma once
 
-#include "abi.h"
+#include "bench_abi.h"
 
 #include <tka/attend_selected.hpp>
 #include <tka/backend/cuda.cuh>
-#include <tka/select/bucket_recall.hpp>
 #include <tka/select_top_k.hpp>
 #include <tka/sparse_attention.hpp>
 
 #include <cstdint>
-#include <type_traits>
 
 namespace tka_bench {
 
@@ -25,7 +23,6 @@ class runner {
  public:
   virtual ~runner() = default;
   [[nodiscard]] virtual tka::plan const& plan() const noexcept = 0;
-  [[nodiscard]] virtual double expected_recall() const noexcept = 0;
   [[nodiscard]] virtual tka::status initialize(tka_bench_tensors const&, cudaStream_t) noexcept = 0;
   [[nodiscard]] virtual tka::status run(tka_bench_tensors const&, cudaStream_t) noexcept = 0;
 };
@@ -42,8 +39,6 @@ struct entry {
   }
   static entry*& first() noexcept;
 };
-
-inline constexpr char const* routes[] = {TKA_BENCH_ROUTES};
 
 /// The tasks: which call, and the tensors that it takes beside q and k.
 namespace attend {
@@ -64,7 +59,7 @@ concept attends = requires(T t) { t.o; };
 template <class T>
 concept measures = requires(T t) { t.lse_visible; };
 template <class T>
-concept has_pages = requires(T t) { *t.kv.block_table; };
+concept has_pages = requires(T t) { t.kv.block_table; };
 template <class T>
 concept indexes = requires(T t) { t.index.weights; };
 template <class T>
@@ -81,39 +76,23 @@ class planned final : public runner {
                            .kv_heads = c.kv_heads,
                            .q_len = c.q_len,
                            .kv_len = c.kv_len,
-                           .qk_dim = c.qk_dim,
-                           .v_dim = c.v_dim,
+                           .qk_dim = c.head_dim,
+                           .v_dim = c.head_dim,
                            .page_size = c.page_size,
                            .index_heads = c.index_heads,
-                           .index_dim = c.index_dim};
+                           .index_dim = c.index_heads > 0 ? c.head_dim : 0};
     tka::options options{.budget = tka::top_k(c.k), .scale = c.scale};
+    if (c.recall > 0.0f) options.bucketing.recall_target = c.recall;
     if (c.visible != 0) options.metrics = tka::metrics::visible;
-    if (c.scratch_limit > 0) options.scratch_limit = c.scratch_limit;
-    typename Call::selection by{};
-    if (c.recall > 0.0f) {
-      if constexpr (requires { by.recall_target; }) by.recall_target = c.recall;
-      if constexpr (requires { by.by.recall_target; }) by.by.recall_target = c.recall;
-    }
-    plan_ = call_.plan(shape, options, tka::cuda::query(), by);
-    if (c.route != 0) {
-      tka::schedule wanted = plan_.schedule;
-      wanted.route = routes[c.route];
-      plan_ = call_.reschedule(plan_, wanted);
-    }
+    plan_ = call_.plan(shape, options, tka::cuda::query());
+    tka::schedule wanted = plan_.schedule;
+    if (c.workers > 0) wanted.workers = c.workers;
+    if (c.query_tile > 0) wanted.query_tile = c.query_tile;
+    if (c.stages > 0) wanted.stages = c.stages;
+    if (!(wanted == plan_.schedule)) plan_ = call_.reschedule(plan_, wanted);
   }
 
   [[nodiscard]] tka::plan const& plan() const noexcept override { return plan_; }
-
-  [[nodiscard]] double expected_recall() const noexcept override {
-    if constexpr (!std::is_same_v<typename Call::selection::selector::row_numbers,
-                                  tka::bucket_rule>) {
-      return 1.0;
-    } else {
-      auto const rule = plan_.selection.template get<tka::bucket_rule>();
-      return tka::expected_recall(plan_.shape.kv_len, plan_.capacity, rule.buckets(plan_.capacity),
-                                  rule.per_bucket);
-    }
-  }
 
   [[nodiscard]] tka::status initialize(tka_bench_tensors const& t,
                                        cudaStream_t stream) noexcept override {
@@ -130,38 +109,32 @@ class planned final : public runner {
 
  private:
   [[nodiscard]] tensors arguments(tka_bench_tensors const& t) const noexcept {
+    using query = typename Precision::query_type;
+    using key = typename Precision::key_type;
+    using value = typename Precision::value_type;
     tka::shape const& s = plan_.shape;
     std::int64_t const tokens = s.q_len;
-    auto const listed = [&](void* data, std::int64_t heads, std::int64_t width) {
-      using element = std::int32_t;
-      return tka::tensor_view<element>{static_cast<element*>(data), heads * tokens * width,
-                                       tokens * width, width};
-    };
-    auto const per_head = [&](void* data) {
-      return tka::tensor_view<float>{static_cast<float*>(data), s.q_heads * tokens, tokens, 1};
-    };
     tensors a{};
-    a.q = tka::hnd(static_cast<typename Precision::query_type const*>(t.q), s.q_heads, s.q_len,
-                   s.qk_dim);
-    a.k = {static_cast<typename Precision::key_type const*>(t.k), t.k_batch, t.k_head, t.k_token};
-    a.kv.lengths = static_cast<std::int32_t const*>(t.lengths);
-    a.error = static_cast<std::uint32_t*>(t.error);
+    a.q = tka::hnd(static_cast<query const*>(t.q), s.q_heads, s.q_len, s.qk_dim);
+    a.k = {static_cast<key const*>(t.k), t.batch_stride, t.head_stride, s.qk_dim};
+    a.kv.lengths = t.lengths;
+    a.error = t.error;
     if (t.positions != nullptr) {
-      a.positions = listed(t.positions, plan_.scope_heads, plan_.capacity);
-      a.count = listed(t.count, plan_.scope_heads, 1);
+      a.positions = {t.positions, plan_.scope_heads * tokens * plan_.capacity,
+                     tokens * plan_.capacity, plan_.capacity};
+      a.count = {t.count, plan_.scope_heads * tokens, tokens, 1};
     }
     if constexpr (attends<tensors>) {
-      a.v = {static_cast<typename Precision::value_type const*>(t.v), t.v_batch, t.v_head,
-             t.v_token};
-      a.o =
-          tka::hnd(static_cast<typename Precision::output_type*>(t.o), s.q_heads, s.q_len, s.v_dim);
-      if (t.lse != nullptr) a.lse = per_head(t.lse);
+      using output = typename Precision::output_type;
+      a.v = {static_cast<value const*>(t.v), t.batch_stride, t.head_stride, s.v_dim};
+      a.o = tka::hnd(static_cast<output*>(t.o), s.q_heads, s.q_len, s.v_dim);
+      if (t.lse != nullptr) a.lse = {t.lse, s.q_heads * tokens, tokens, 1};
     }
     if constexpr (measures<tensors>) {
-      if (t.lse_visible != nullptr) a.lse_visible = per_head(t.lse_visible);
+      if (t.lse_visible != nullptr) a.lse_visible = {t.lse_visible, s.q_heads * tokens, tokens, 1};
     }
     if constexpr (has_pages<tensors>) {
-      a.kv.block_table = static_cast<std::int32_t const*>(t.block_table);
+      a.kv.block_table = t.block_table;
       a.kv.table_stride = t.table_stride;
       a.kv.pages = static_cast<std::int32_t>(t.pages);
     }
@@ -171,12 +144,11 @@ class planned final : public runner {
           tka::hnd(static_cast<index const*>(t.index_q), s.index_heads, s.q_len, s.index_dim);
       a.index.k = {static_cast<index const*>(t.index_k), t.index_stride, t.index_stride,
                    s.index_dim};
-      a.index.weights =
-          tka::hnd(static_cast<float const*>(t.index_weights), s.index_heads, s.q_len, 1);
+      a.index.weights = tka::hnd(t.index_weights, s.index_heads, s.q_len, 1);
     }
     if constexpr (takes_scores<tensors>) {
-      a.index.scores = {static_cast<float const*>(t.scores), plan_.scope_heads * tokens * s.kv_len,
-                        tokens * s.kv_len, s.kv_len};
+      a.index.scores = {t.scores, plan_.scope_heads * tokens * t.scores_stride,
+                        tokens * t.scores_stride, t.scores_stride};
     }
     return a;
   }

@@ -81,7 +81,7 @@ int main() {
     return 1;
   }
 
-  // The call was only enqueued: the copy after it on the same stream waits for it.
+  // The call was only enqueued: the copy behind it on the same stream waits for it.
   std::vector<tka::bfloat16_t> const o = o_there.download(on);
   std::vector<double> const expected = on_the_host(q, k, v);
   double error = 0.0;

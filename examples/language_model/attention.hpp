@@ -40,7 +40,7 @@ struct host_tensor {
 class attention_cache {
  public:
   virtual ~attention_cache() = default;
-  /// Writes `count` new tokens, [count, kv_heads, head_dim], after the first `start`.
+  /// Writes `count` new tokens, [count, kv_heads, head_dim], behind the first `start`.
   virtual void append(float const* k, float const* v, std::int32_t start, std::int32_t count) = 0;
 };
 

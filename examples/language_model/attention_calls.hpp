@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
-#include <type_traits>
 
 namespace language_model {
 
@@ -57,7 +56,8 @@ struct library_call {
                                             : tka::ratio(o.budget.percent, 100),
             .scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim)),
             .window = o.window,
-            .metrics = o.measures_visible ? tka::metrics::visible : tka::metrics::selected};
+            .metrics = o.measures_visible ? tka::metrics::visible : tka::metrics::selected,
+            .bucketing = {.recall_target = o.recall_target}};
   }
 };
 
@@ -65,14 +65,6 @@ struct library_call {
 template <class Selection, class Precision, class Backend, class Form = tka::form<>>
 struct selected_call : library_call<Precision, Backend> {
   static constexpr auto attend = tka::sparse_attention<Selection, Precision, Backend, Form>;
-
-  /// The selection with its numbers.
-  [[nodiscard]] static Selection selection(attention_options const& o) {
-    if constexpr (requires(Selection s) { s.recall_target; }) {
-      return {.recall_target = o.recall_target};
-    }
-    return {};
-  }
 
   template <class... Where>
   [[nodiscard]] static tka::status run(tka::plan const& plan, step_tensors<Precision> const& t,
@@ -97,10 +89,6 @@ struct selected_call : library_call<Precision, Backend> {
 template <class Precision, class Backend>
 struct given_call : library_call<Precision, Backend> {
   static constexpr auto attend = tka::attend_selected<Precision, Backend>;
-
-  [[nodiscard]] static auto selection(attention_options const&) {
-    return typename std::remove_const_t<decltype(attend)>::selection{};
-  }
 
   template <class... Where>
   [[nodiscard]] static tka::status run(tka::plan const& plan, step_tensors<Precision> const& t,

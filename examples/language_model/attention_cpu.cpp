@@ -86,8 +86,7 @@ class cpu_call final : public attention_call {
     cpu_call::replan(options);
   }
   void replan(attention_options const& options) override {
-    plan_ = Call::attend.plan(Call::shape(shape_), Call::options(shape_, options), {.threads = 1},
-                              Call::selection(options));
+    plan_ = Call::attend.plan(Call::shape(shape_), Call::options(shape_, options), {.threads = 1});
     tka::throw_if(plan_.status);
   }
   void run(attention_step const& step) override {

@@ -182,8 +182,7 @@ class cuda_call final : public attention_call {
     cuda_call::replan(options);
   }
   void replan(attention_options const& options) override {
-    plan_ = Call::attend.plan(Call::shape(shape_), Call::options(shape_, options), device_,
-                              Call::selection(options));
+    plan_ = Call::attend.plan(Call::shape(shape_), Call::options(shape_, options), device_);
     tka::throw_if(plan_.status);
     scratch_.reserve(plan_.scratch_bytes);
   }

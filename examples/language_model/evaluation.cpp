@@ -11,6 +11,7 @@
 #include "sequence.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <exception>
@@ -122,15 +123,13 @@ class window_reader {
   sequence sequence_;
 };
 
-/// Some windows of `count`, the first and the last before the others: of the shipped text the
-/// checks hold for the first alone and for these two, but not for the last alone.
+/// Some windows of `count`, the first and the last among them.
 std::vector<int> spread(int wanted, int count) {
   std::vector<int> chosen;
   for (int i = 0; i < wanted; ++i) {
     int const w = wanted == 1 ? 0 : static_cast<int>(std::int64_t{i} * (count - 1) / (wanted - 1));
     if (chosen.empty() || chosen.back() != w) chosen.push_back(w);
   }
-  if (chosen.size() > 2) std::rotate(chosen.begin() + 1, chosen.end() - 1, chosen.end());
   return chosen;
 }
 
@@ -141,14 +140,11 @@ double median(std::vector<double>& values) {
   return *middle;
 }
 
-/// Row `row` of all windows.
-result combined(experiment const& e, std::size_t row,
-                std::vector<std::vector<share>> const& windows, int scored) {
+result combined(experiment const& e, std::vector<share>& shares, int scored) {
   result r{.method = e.method, .percent = e.percent};
   std::vector<double> milliseconds;
-  for (std::vector<share> const& shares : windows) {
-    share const& s = shares[row];
-    r.bits_per_byte += s.bits / scored / static_cast<double>(windows.size());
+  for (share& s : shares) {
+    r.bits_per_byte += s.bits / scored / static_cast<double>(shares.size());
     r.metrics += s.metrics;
     milliseconds.insert(milliseconds.end(), s.milliseconds.begin(), s.milliseconds.end());
   }
@@ -198,50 +194,31 @@ evaluation evaluate(model const& m, attention_backend const& backend,
   if (options.scored < 1 || options.scored >= length) {
     throw std::runtime_error("the scored bytes must be fewer than those of a window");
   }
-  bool const fits_time = options.windows == 0;
-  evaluation all{.windows = spread(fits_time ? usual_windows : options.windows, available),
-                 .window_bytes = length};
+  evaluation all{.windows = spread(options.windows, available), .window_bytes = length};
   std::vector<experiment> const rows = experiments();
-  std::size_t windows = all.windows.size();
-  std::vector<std::vector<share>> shares(windows, std::vector<share>(rows.size()));
+  std::size_t const windows = all.windows.size();
+  std::vector<std::vector<share>> shares(rows.size(), std::vector<share>(windows));
   progress shown(windows, windows * rows.size());
-  auto const seconds_since = [](std::chrono::steady_clock::time_point from) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count();
-  };
 
-  std::size_t next = 0;
-  double slowest = 0.0;
+  std::atomic<std::size_t> next = 0;
   std::exception_ptr failure;
-  std::mutex mutex;  // of the three above and of `windows`
-  auto const take = [&](std::size_t& taken) {
-    std::lock_guard const lock{mutex};
-    if (fits_time && slowest > 0.0 && next < windows &&
-        seconds_since(start) + slowest > options.seconds) {
-      windows = next;
-      shown.only(windows, windows * rows.size());
-    }
-    taken = next++;
-    return taken < windows;
-  };
+  std::mutex failure_mutex;
   auto const work = [&] {
     try {
-      for (std::size_t w = 0; take(w);) {
-        auto const began = std::chrono::steady_clock::now();
+      for (std::size_t w = next++; w < windows; w = next++) {
         auto const at = static_cast<std::size_t>(all.windows[w]) * static_cast<std::size_t>(length);
         window_reader reader(m, backend, text.subspan(at, static_cast<std::size_t>(length)),
                              options);
         shown.prefix_read();
         for (std::size_t row = 0; row < rows.size(); ++row) {
-          shares[w][row] = reader.run(rows[row]);
+          shares[row][w] = reader.run(rows[row]);
           shown.decoded();
         }
-        std::lock_guard const lock{mutex};
-        slowest = std::max(slowest, seconds_since(began));
       }
     } catch (...) {
-      std::lock_guard const lock{mutex};
+      std::lock_guard const lock{failure_mutex};
       failure = std::current_exception();
-      windows = 0;
+      next = windows;
     }
   };
   {
@@ -250,13 +227,10 @@ evaluation evaluate(model const& m, attention_backend const& backend,
     work();
   }
   if (failure) std::rethrow_exception(failure);
-  shares.resize(windows);
-  all.windows.resize(windows);
-  std::ranges::sort(all.windows);
   for (std::size_t row = 0; row < rows.size(); ++row) {
-    all.results.push_back(combined(rows[row], row, shares, options.scored));
+    all.results.push_back(combined(rows[row], shares[row], options.scored));
   }
-  all.seconds = seconds_since(start);
+  all.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return all;
 }
 

@@ -52,19 +52,15 @@ struct result {
 /// together, since the text tells them beforehand; by contract each attends as it would alone.
 inline constexpr int measured_every = 32;
 
-/// The windows of an evaluation that is not told how many.
-inline constexpr int usual_windows = 4;
-
 struct evaluation_options {
-  int windows = 0;         ///< 0: up to `usual_windows`, as many as `seconds` allow
-  double seconds = 120.0;  ///< after the first windows, no other begins that would end later
-  int scored = 1024;       ///< bytes at the end of each window
-  bool alone = false;      ///< decode every token in a call of its own
+  int windows = 4;
+  int scored = 1024;   ///< bytes at the end of each window
+  bool alone = false;  ///< decode every token in a call of its own
   int threads = 1;
 };
 
 struct evaluation {
-  std::vector<int> windows;  ///< which of the text, ascending
+  std::vector<int> windows;  ///< which of the text
   int window_bytes = 0;
   std::vector<result> results{};
   double seconds = 0.0;
@@ -73,9 +69,7 @@ struct evaluation {
 /// Runs every experiment on some whole windows of `text`, as many bytes each as the model's
 /// context. All but the scored bytes of a window are read densely, once; the scored ones are then
 /// decoded, the text telling which byte came, once for each experiment. Each window has its own
-/// thread, which calls one-worker plans: a host that brings its own threads. How many windows fit
-/// the time is measured: each thread reads one, and another where one more as slow as the slowest
-/// before would end in time.
+/// thread, which calls one-worker plans: a host that brings its own threads.
 [[nodiscard]] evaluation evaluate(model const& m, attention_backend const& backend,
                                   std::span<std::uint8_t const> text,
                                   evaluation_options const& options);

@@ -127,12 +127,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
   app.add_flag("--check", a.must_hold, "Fail unless the checks hold, also on a text of your own");
-  app.add_option("--windows", a.evaluation.windows,
-                 "Windows of the text (default: 1 to 4, as many as --seconds allow)")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--seconds", a.evaluation.seconds,
-                 "Without --windows: after a first one a thread, none begins that would end later")
-      ->check(CLI::NonNegativeNumber)
+  app.add_option("--windows", a.evaluation.windows, "Windows of the text")
+      ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--scored", a.evaluation.scored, "Bytes scored at the end of each window")
       ->check(CLI::PositiveNumber)
@@ -145,7 +141,7 @@ int main(int argc, char** argv) {
   auto* const generating =
       app.add_option("--generate", a.generation.bytes, "Continue the text by so many bytes instead")
           ->check(CLI::PositiveNumber);
-  app.add_option("--at", a.continue_at, "Continue after this byte of the text (default: its end)")
+  app.add_option("--at", a.continue_at, "Continue behind this byte of the text (default: its end)")
       ->needs(generating);
   app.add_option("--percent", a.generation.percent, "Of the keys that each head reads, generating")
       ->check(CLI::Range(1, 100))

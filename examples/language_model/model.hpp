@@ -57,7 +57,7 @@ class model {
   void project(int layer, columns const& x, int position, projections& out) const;
   /// The second half: adds what the heads read and the gated MLP to `x`.
   void finish(int layer, columns const& attended, columns& x) const;
-  /// [vocab, tokens], of the byte after each token.
+  /// [vocab, tokens], of the byte behind each token.
   [[nodiscard]] columns logits(columns const& x) const;
 
  private:

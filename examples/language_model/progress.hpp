@@ -22,13 +22,6 @@ class progress {
     print(true);
   }
 
-  /// There is no time for more than so many.
-  void only(std::size_t prefixes, std::size_t passes) {
-    std::lock_guard const lock{mutex_};
-    prefixes_ = prefixes;
-    passes_ = passes;
-    print(true);
-  }
   void prefix_read() {
     std::lock_guard const lock{mutex_};
     ++prefixes_done_;

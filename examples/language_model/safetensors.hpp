@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// Reads safetensors files: a JSON header and the bytes of the tensors after it.
+/// Reads safetensors files: a JSON header and the bytes of the tensors behind it.
 
 #pragma once
 

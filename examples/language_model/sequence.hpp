@@ -29,7 +29,7 @@ class sequence {
   }
 
   [[nodiscard]] std::int32_t length() const { return length_; }
-  /// Forgets all tokens but the first `length`. Their keys stay; those after it are written over.
+  /// Forgets all tokens but the first `length`. Their keys stay; those behind are written over.
   void truncate(std::int32_t length) { length_ = std::min(length, length_); }
 
   /// Reads `tokens` and returns what the last layer makes of them; `attend(layer, step)` attends.

@@ -6,15 +6,10 @@
 
 #pragma once
 
-#include <tka/backend/names.hpp>
 #include <tka/concepts.hpp>
 #include <tka/config.hpp>
 #include <tka/detail/shared/append_rows.hpp>
-#include <tka/detail/shared/check_tensors.hpp>
 #include <tka/detail/shared/crew.hpp>
-#include <tka/detail/shared/error_word.hpp>
-#include <tka/detail/shared/view_rule.hpp>
-#include <tka/fault.hpp>
 #include <tka/form.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
@@ -70,31 +65,7 @@ struct append_index_tensors {
   std::uint32_t* error = nullptr;
 };
 
-}  // namespace tka::inline TKA_ABI
-
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
-
-/// Starts, borders and tables of an append.
-template <class Form, class Tensors>
-[[nodiscard]] fault check_append_sources(shape const& s, Tensors const& t) noexcept {
-  if (t.starts == nullptr) return {status::null_pointer, tensor_name::starts};
-  fault const f = Form::query_source::check_places(t.query, s);
-  return f.status != status::ok ? f : Form::kv_source::check_places(t.kv, s);
-}
-
-/// A backend that returns when the rows are written also says what it found in the data.
-template <class Backend, class Work, class... Where>
-[[nodiscard]] status run_append(Work work, Where const&... where) noexcept {
-  if constexpr (waits<Backend>) {
-    std::uint32_t* const word = work.tensors.error;
-    std::uint32_t found = 0;
-    work.tensors.error = &found;
-    status const s = Backend::run_rows(work, where...);
-    return s == status::ok ? told(found, word) : s;
-  } else {
-    return Backend::run_rows(work, where...);
-  }
-}
+namespace detail {
 
 template <class Precision, class Backend, class Form>
 struct append_call {
@@ -115,43 +86,20 @@ struct append_call {
     static_assert(told_where || !backend_policy<Backend>,
                   "tka::append: the last argument says where to run; give one stream (cuda) or "
                   "none (cpu: the calling thread)");
-    if (fault const f = diagnose(s, o, t); f.status != status::ok) return f.status;
-    if constexpr (told_where) return run_append<Backend>(work{{s, o, t, s.kv_heads}}, where...);
-    return status::ok;
-  }
-
-  /// What `operator()` would refuse, and which tensor it is about. Nothing runs.
-  [[nodiscard]] fault diagnose(shape const& s, append_options const& o,
-                               tensors const& t) const noexcept {
-    constexpr bool mla = std::is_same_v<typename Form::cache_layout, layout::mla_656>;
     if (status const st = check_append<typename Form::kv_source>(s, o.shard, s.qk_dim);
         st != status::ok) {
-      return {st};
+      return st;
     }
-    if (s.kv_heads < 1 || (!mla && s.v_dim < 1)) return {status::invalid_shape};
-    if (mla && (s.kv_heads != 1 || s.qk_dim != mla_656_dim)) return {status::unsupported_head_dim};
-    fault first = check_append_sources<Form>(s, t);
-    auto const view = [&first](auto const& v, view_rule const& r) {
-      if (first.status == status::ok) first = check_view(v, r);
-    };
-    token_space const tokens = query_space<typename Form::query_source>(s);
-    token_space const cache = key_space<typename Form::kv_source>(s, t.kv);
-    std::int64_t const heads = s.kv_heads;
-    auto const pair = [&](auto const& from, tensor_name new_rows, auto const& to, tensor_name rows,
-                          std::int64_t dim, std::int64_t row) {
-      view(from,
-           {.name = new_rows, .space = tokens, .heads = heads, .last = dim, .required = true});
-      view(to, {.name = rows,
-                .space = cache,
-                .heads = heads,
-                .last = row,
-                .how = access::written,
-                .required = true});
-    };
-    pair(t.new_k, tensor_name::new_k, t.k, tensor_name::k, s.qk_dim,
-         mla ? mla_656_bytes : s.qk_dim);
-    if (!mla) pair(t.new_v, tensor_name::new_v, t.v, tensor_name::v, s.v_dim, s.v_dim);
-    return first;
+    if (s.kv_heads < 1) return status::invalid_shape;
+    constexpr bool mla = std::is_same_v<typename Form::cache_layout, layout::mla_656>;
+    if (mla && (s.kv_heads != 1 || s.qk_dim != mla_656_dim)) return status::unsupported_head_dim;
+    if (!t.new_k || !t.k || t.starts == nullptr || (!mla && (!t.new_v || !t.v)) ||
+        !Form::kv_source::complete(t.kv) || !Form::query_source::complete(t.query)) {
+      return status::null_pointer;
+    }
+    if (!mla && s.v_dim < 1) return status::invalid_shape;
+    if constexpr (told_where) return Backend::run_rows(work{{s, o, t, s.kv_heads}}, where...);
+    return status::ok;
   }
 };
 
@@ -175,48 +123,25 @@ struct append_index_call {
     static_assert(told_where || !backend_policy<Backend>,
                   "tka::append_index_keys: the last argument says where to run; give one stream "
                   "(cuda) or none (cpu: the calling thread)");
-    if (fault const f = diagnose(s, o, t); f.status != status::ok) return f.status;
-    if constexpr (told_where) return run_append<Backend>(work{{s, o, t, 1}}, where...);
-    return status::ok;
-  }
-
-  /// What `operator()` would refuse, and which tensor it is about. Nothing runs.
-  [[nodiscard]] fault diagnose(shape const& s, append_options const& o,
-                               tensors const& t) const noexcept {
     if (status const st = check_append<typename Form::kv_source>(s, o.shard, s.index_dim);
         st != status::ok) {
-      return {st};
+      return st;
     }
-    if (o.rotate == rotation::hadamard && !is_power_of_two(s.index_dim)) {
-      return {status::invalid_rotation};
+    bool const rotates = o.rotate == rotation::hadamard;
+    if (s.index_dim > max_row || (rotates && (s.index_dim & (s.index_dim - 1)) != 0)) {
+      return status::unsupported_head_dim;
     }
-    fault first = check_append_sources<Form>(s, t);
-    auto const view = [&first](auto const& v, view_rule const& r) {
-      if (first.status == status::ok) first = check_view(v, r);
-    };
-    token_space const cache = key_space<typename Form::kv_source>(s, t.kv);
-    view(t.new_k, {.name = tensor_name::new_k,
-                   .space = query_space<typename Form::query_source>(s),
-                   .last = s.index_dim,
-                   .required = true});
-    view(t.k, {.name = tensor_name::k,
-               .space = cache,
-               .last = s.index_dim,
-               .how = access::written,
-               .required = true});
-    if constexpr (sizeof(key) == 1 && !paged_scales) {
-      view(t.k_scales, {.name = tensor_name::k_scales,
-                        .space = cache,
-                        .how = access::written,
-                        .required = true});
+    if (!t.new_k || !t.k || t.starts == nullptr || !Form::kv_source::complete(t.kv) ||
+        !Form::query_source::complete(t.query) ||
+        (sizeof(key) == 1 && !paged_scales && !t.k_scales)) {
+      return status::null_pointer;
     }
-    return first;
+    if constexpr (told_where) return Backend::run_rows(work{{s, o, t, 1}}, where...);
+    return status::ok;
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
-
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+}  // namespace detail
 
 /// Writes new keys and values behind those that a cache holds: converted, or quantised with the
 /// scales of the form's cache layout. Token i of sequence b goes to position starts[b] + i; one
@@ -224,7 +149,7 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
 /// the borders of its sequence) is passed over and reported. `shape` needs batch, kv_heads, q_len
 /// (new tokens), kv_len, qk_dim, v_dim, page_size. No alignment is asked for. Runs on the
 /// calling thread (cpu), or is enqueued on the stream that is its last argument (cuda, the same
-/// bytes). What was passed over gives `status::data_error` on the CPU.
+/// bytes).
 template <class Precision, class Backend, class Form = form<>>
 inline constexpr detail::append_call<Precision, Backend, Form> append{};
 
@@ -235,4 +160,4 @@ template <class IndexPrecision, class Backend, class Form = form<>,
 inline constexpr detail::append_index_call<IndexPrecision, Backend, Form, Layout>
     append_index_keys{};
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

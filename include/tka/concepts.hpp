@@ -7,7 +7,6 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/status.hpp>
 
 #include <concepts>
 #include <type_traits>
@@ -25,43 +24,14 @@ concept declares_exactness = requires {
   { T::is_exact } -> std::convertible_to<bool>;
 };
 
+/// A selection: says who selects, where scores come from, what tensors that takes, if it is exact.
 template <class T>
-concept is_its_own_selector = std::is_same_v<typename T::selector, T>;
-/// Says whether its numbers are in range.
-template <class T>
-concept checks_its_numbers = requires(T const& t) {
-  { t.check() } noexcept -> std::same_as<status>;
-};
-/// What its rows need, as a plan carries it.
-template <class T>
-concept names_row_numbers =
-    requires { typename T::row_numbers; } && std::is_trivially_copyable_v<typename T::row_numbers>;
-/// Derives that from its numbers, once a plan.
-template <class T>
-concept derives_row_numbers = requires(T const& t) {
-  { t.derive() } noexcept -> std::same_as<typename T::row_numbers>;
-};
-
-/// What every selection says: who selects, where scores come from, what tensors that takes, if it
-/// is exact.
-template <class T>
-concept describes_selection =
+concept selection_policy =
     names_selector<T> && names_score_source<T> && names_tensors<T> && declares_exactness<T>;
 
-/// A selection that another policy may hold: it is its own selector. Its members are its numbers.
+/// A selection that another policy may hold: it is its own selector.
 template <class T>
-concept selector_policy = describes_selection<T> && is_its_own_selector<T> &&
-                          checks_its_numbers<T> && names_row_numbers<T> && derives_row_numbers<T>;
-
-/// Holds the selector, with its numbers, as the member `by`.
-template <class T>
-concept holds_selector = selector_policy<typename T::selector> && requires(T const& t) {
-  { t.by } -> std::same_as<typename T::selector const&>;
-};
-
-/// A selection: a selector over the scores of q.k, or one held by what makes other scores.
-template <class T>
-concept selection_policy = describes_selection<T> && (selector_policy<T> || holds_selector<T>);
+concept selector_policy = selection_policy<T> && std::is_same_v<typename T::selector, T>;
 
 template <class T>
 concept names_query_type = requires { typename T::query_type; };

@@ -34,13 +34,8 @@ struct all_heads { using part = form_part::scope; };   ///< all heads; needs an 
 
 /// Which keys a query token may see, given its position p.
 namespace visibility {
-struct all { using part = form_part::visibility; };             ///< every key, for every query
-/// Positions 0..p. Without given positions the last query sits on the last key (aligned bottom
-/// right: what decoding and chunked prefill need).
-struct causal { using part = form_part::visibility; };
-/// Positions 0..p, and without given positions the first query sits on the first key (aligned top
-/// left: torch's is_causal). The two differ where q_len and kv_len do.
-struct causal_top_left { using part = form_part::visibility; };
+struct all { using part = form_part::visibility; };             ///< every key of the sequence
+struct causal { using part = form_part::visibility; };          ///< positions 0..p
 struct sliding_window { using part = form_part::visibility; };  ///< p - window + 1..p, and sinks
 }  // namespace visibility
 

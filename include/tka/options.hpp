@@ -13,15 +13,15 @@
 namespace tka::inline TKA_ABI {
 
 /// How many keys a row keeps: k, or max(k_min, ceil(numerator * visible / denominator)).
-/// Make one with `top_k` or `ratio`: planning refuses a budget that was never given.
+/// Make one with `top_k` or `ratio`.
 struct budget {
-  std::int32_t k = -1;  ///< negative: not given
+  std::int32_t k = 0;
   std::int32_t numerator = 0;
   std::int32_t denominator = 0;  ///< 0: `k` counts
   std::int32_t k_min = 0;
 
   /// The keys that a row with `visible` visible keys keeps, before clamping to them.
-  [[nodiscard]] TKA_INLINE constexpr std::int32_t of(std::int32_t visible) const noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t of(std::int32_t visible) const noexcept {
     if (denominator == 0) return k;
     std::int64_t const share = (std::int64_t{numerator} * visible + denominator - 1) / denominator;
     return share > k_min ? static_cast<std::int32_t>(share) : k_min;
@@ -30,11 +30,11 @@ struct budget {
 };
 
 /// Keep `k` keys a row.
-[[nodiscard]] TKA_INLINE constexpr budget top_k(std::int32_t k) noexcept { return {.k = k}; }
+[[nodiscard]] constexpr budget top_k(std::int32_t k) noexcept { return {.k = k}; }
 
 /// Keep max(k_min, ceil(numerator * visible / denominator)) keys a row, in integers.
-[[nodiscard]] TKA_INLINE constexpr budget ratio(std::int32_t numerator, std::int32_t denominator,
-                                                std::int32_t k_min = 1) noexcept {
+[[nodiscard]] constexpr budget ratio(std::int32_t numerator, std::int32_t denominator,
+                                     std::int32_t k_min = 1) noexcept {
   return {.numerator = numerator, .denominator = denominator, .k_min = k_min};
 }
 
@@ -51,10 +51,12 @@ enum class metrics : std::int32_t {
   visible    ///< also lse_visible, retained mass and entropy over all visible keys
 };
 
-/// The base of the logarithms lse and lse_visible.
-enum class lse_base : std::int32_t {
-  e,   ///< log of the sum of e^logit
-  two  ///< the same sum in log2, as FlashInfer and FlashMLA write it
+/// Parameters of `bucketed`: a recall target, or both numbers given.
+struct bucketing {
+  float recall_target = 0.99f;  ///< expected recall for uniformly placed keys, in (0, 1)
+  std::int32_t buckets = 0;     ///< > 0: exactly this many buckets, for every row
+  std::int32_t per_bucket = 0;  ///< with `buckets`: how many of each are kept, 1..64
+  friend constexpr bool operator==(bucketing const&, bucketing const&) = default;
 };
 
 /// One part of a sequence that lies spread over several memories: tokens are dealt out in
@@ -66,27 +68,22 @@ struct shard {
   friend constexpr bool operator==(shard const&, shard const&) = default;
 };
 
-/// Scores up to 2^67 stay finite when they are scaled, and so do their quotients with soft_cap.
-inline constexpr float max_scale = 0x1p60f;
-
-/// The numbers of a call. Those of a selection are members of its policy (see `bucketed`).
+/// The numbers of a call.
 struct options {
   tka::budget budget{};
-  float scale = 0.0f;  ///< multiplies scores before softmax; in (0, max_scale], required
-  /// cap * tanh(s / cap) after scale; 0: off, else in [1 / max_scale, max_scale]
-  float soft_cap = 0.0f;
+  float scale = 0.0f;       ///< multiplies scores before softmax; finite and > 0, required
+  float soft_cap = 0.0f;    ///< cap * tanh(s / cap) after scale; 0: off
   std::int32_t sinks = 0;   ///< the first positions, always selected, inside the budget
   std::int32_t recent = 0;  ///< the last visible positions, always selected, inside the budget
   std::int32_t window = 0;  ///< only `visibility::sliding_window`: visible positions, >= 1
   tka::combine combine = tka::combine::max;  ///< only `scope::kv_group`
   tka::metrics metrics = tka::metrics::selected;
-  tka::lse_base lse_base = tka::lse_base::e;
+  tka::bucketing bucketing{};  ///< only `bucketed`
   tka::shard shard{};
-  /// Bytes of scratch that a plan may ask for; more only where one unit of work needs more (on CUDA
-  /// of one token: at most 64 score rows of kv_len keys, or 1 + group with softmax_sum). Less
+  /// Bytes of scratch that a `cuda` plan may ask for; more only where one unit of work of one token
+  /// (at most 64 score rows of kv_len keys, or 1 + group with softmax_sum) needs more. Less
   /// scratch, more passes; never another result.
   std::int64_t scratch_limit = std::int64_t{256} << 20;
-  friend constexpr bool operator==(options const&, options const&) = default;
 };
 
 }  // namespace tka::inline TKA_ABI

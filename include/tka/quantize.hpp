@@ -29,9 +29,7 @@ enum class rotation : std::int32_t {
   hadamard  ///< times the Walsh-Hadamard matrix / sqrt(dim); dim must be a power of two
 };
 
-}  // namespace tka::inline TKA_ABI
-
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace detail {
 
 /// The scale for values up to `amax`: amax / 448, at least 1e-4 / 448 (as DeepSeek does).
 [[nodiscard]] TKA_HOST_DEVICE inline float choose_scale(float amax,
@@ -40,10 +38,6 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
   if (rounding == scale_rounding::nearest) return scale;
   auto const bits = bits_as<std::uint32_t>(scale);
   return bits_as<float>((bits & 0x7fffffu) != 0 ? (bits & 0x7f800000u) + 0x00800000u : bits);
-}
-
-[[nodiscard]] TKA_HOST_DEVICE constexpr bool is_power_of_two(std::int32_t n) noexcept {
-  return n > 0 && (n & (n - 1)) == 0;
 }
 
 /// In place: x <- H x / sqrt(dim), H in Sylvester order. All of the crew sees the result.
@@ -64,16 +58,15 @@ TKA_HOST_DEVICE void rotate_hadamard(float* x, std::int32_t dim, Crew const& cre
   crew.sync();
 }
 
-/// For all of the crew. NaN and infinities do not count: e4m3 has a NaN, and infinities saturate.
+/// For all of the crew. NaN does not count.
 template <class T, class Crew = one_thread>
 [[nodiscard]] TKA_HOST_DEVICE float largest_magnitude(T const* x, std::int32_t count,
                                                       Crew const& crew = {}) noexcept {
-  constexpr float largest_finite = bits_as<float>(0x7f7fffffu);
   float amax = 0.0f;
   for (std::int32_t i = crew.rank(); i < count; i += Crew::size) {
     auto const value = static_cast<float>(x[i]);
     float const m = value < 0.0f ? -value : value;
-    amax = m > amax && m <= largest_finite ? m : amax;
+    amax = m > amax ? m : amax;
   }
   return crew.largest(amax);
 }
@@ -98,20 +91,14 @@ template <class Crew>
   return scale;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
-
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+}  // namespace detail
 
 /// One row of `dim` floats (overwritten as scratch) to e4m3 with one scale, which is returned:
-/// row ~ scale * out. For index queries: fold the returned scale into the head's weight. NaN, and
-/// nothing is written, where dim < 1, or a rotation meets a dim that is no power of two.
+/// row ~ scale * out. For index queries: fold the returned scale into the head's weight.
 [[nodiscard]] inline float quantize_row(float* row, std::int32_t dim, float8_e4m3_t* out,
                                         scale_rounding rounding = scale_rounding::nearest,
                                         rotation rotate = rotation::none) noexcept {
-  if (dim < 1 || (rotate == rotation::hadamard && !detail::is_power_of_two(dim))) {
-    return detail::bits_as<float>(0x7fc00000u);
-  }
   return detail::quantize_row_by(detail::one_thread{}, row, dim, out, rounding, rotate);
 }
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

@@ -24,14 +24,14 @@ struct basic_scale_view {
   std::int64_t token = 0;
   std::int64_t block = 0;
 
-  [[nodiscard]] TKA_INLINE constexpr Float* at(std::int64_t b, std::int64_t h,
-                                               std::int64_t t) const noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE constexpr Float* at(std::int64_t b, std::int64_t h,
+                                                    std::int64_t t) const noexcept {
     return data + (b * batch + h * head + t * token);
   }
 };
 
 using scale_view = basic_scale_view<float const>;
-/// Where `append` writes the scales that they choose.
+/// Where `append` and `quantize_rows` write the scales that they choose.
 using mutable_scale_view = basic_scale_view<float>;
 
 /// Values that share one scale where `block` is not 0.

@@ -10,7 +10,6 @@
 #include <tka/detail/shared/call.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/form.hpp>
-#include <tka/mask.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
 #include <tka/precision/fp32.hpp>
@@ -26,7 +25,8 @@
 namespace tka::inline TKA_ABI {
 
 /// Tensors of `select_top_k`; names and shapes as in `attention_tensors`. Outputs that are null
-/// are not made. With stored scores or an indexer the plan needs no qk_dim.
+/// are not made. The plan asks for a qk_dim that the backend serves, also where q and k are not
+/// read.
 template <class Selection, class Precision, class Form>
 struct selection_tensors {
   tensor_view<typename Precision::query_type const> q{};  ///< not read with an indexer or
@@ -36,7 +36,6 @@ struct selection_tensors {
   typename Form::query_source::tensors query{};
   detail::layout_tensors<typename Form::cache_layout> scales{};
   typename Selection::tensors index{};
-  mask_tensors mask{};
 
   std::int32_t const* k_per_sequence = nullptr;
   /// [batch, scope_heads, q_len] both or none: only keys at or before (score, position) in the
@@ -52,9 +51,7 @@ struct selection_tensors {
   std::uint32_t* error = nullptr;
 };
 
-}  // namespace tka::inline TKA_ABI
-
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace detail {
 
 template <class Selection, class Precision, class Backend, class Form,
           bool = checked<task::select, Selection, Precision, Backend, Form>::ok>
@@ -66,13 +63,11 @@ struct select_top_k_call<Selection, Precision, Backend, Form, true>
     : call<Backend, problem<Selection, Precision, Form, task::select>,
            selection_tensors<Selection, Precision, Form>> {};
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
-
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+}  // namespace detail
 
 /// The selection of `sparse_attention` with the same policies, alone: the same set, bit for bit.
 /// `options.scale` is not needed unless heads are combined by softmax.
 template <class Selection, class Precision, class Backend, class Form = form<>>
 inline constexpr detail::select_top_k_call<Selection, Precision, Backend, Form> select_top_k{};
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

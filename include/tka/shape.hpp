@@ -26,7 +26,7 @@ struct shape {
   std::int32_t index_heads = 0;  ///< only for an indexer
   std::int32_t index_dim = 0;    ///< only for an indexer
 
-  [[nodiscard]] TKA_INLINE constexpr std::int32_t group() const noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t group() const noexcept {
     return q_heads / kv_heads;
   }
   friend constexpr bool operator==(shape const&, shape const&) = default;

@@ -10,7 +10,6 @@
 #include <tka/detail/shared/call.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/form.hpp>
-#include <tka/mask.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp16.hpp>
 #include <tka/precision/fp32.hpp>
@@ -39,12 +38,11 @@ struct attention_tensors {
   typename Form::query_source::tensors query{};  ///< borders and positions of the queries
   detail::layout_tensors<typename Form::cache_layout> scales{};  ///< only layout::scaled
   typename Selection::tensors index{};  ///< what the selection reads beside q and k
-  mask_tensors mask{};                  ///< masks of the host beside the form's visibility
 
   std::int32_t const* k_per_sequence = nullptr;  ///< [batch] budgets, clamped to plan.capacity
   float const* sink_logits = nullptr;  ///< [q_heads] joins the softmax's denominator, not lse
 
-  tensor_view<float> lse{};              ///< [batch, q_heads, q_len] over the selected; lse_base
+  tensor_view<float> lse{};              ///< [batch, q_heads, q_len] base e, over the selected
   tensor_view<float> entropy{};          ///< [batch, q_heads, q_len] of the selected, in nats
   tensor_view<float> lse_visible{};      ///< the same over all visible keys: metrics::visible
   tensor_view<float> entropy_visible{};  ///< metrics::visible
@@ -58,9 +56,7 @@ struct attention_tensors {
   std::uint32_t* error = nullptr;                  ///< bits of `data_error` are or-ed in
 };
 
-}  // namespace tka::inline TKA_ABI
-
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace detail {
 
 template <class Selection, class Precision, class Backend, class Form,
           bool = checked<task::select_attend, Selection, Precision, Backend, Form>::ok>
@@ -72,9 +68,7 @@ struct sparse_attention_call<Selection, Precision, Backend, Form, true>
     : call<Backend, problem<Selection, Precision, Form, task::select_attend>,
            attention_tensors<Selection, Precision, Form>> {};
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
-
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+}  // namespace detail
 
 /// Attention of each query over the keys that `Selection` keeps:
 /// o = sum over the selected of softmax(soft_cap(scale * q.k)) * v, in fp32, rounded once.
@@ -96,4 +90,4 @@ template <class Selection, class Precision, class Backend, class Form = form<>>
 inline constexpr detail::sparse_attention_call<Selection, Precision, Backend, Form>
     sparse_attention{};
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

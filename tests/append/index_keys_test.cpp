@@ -228,7 +228,7 @@ TEST_CASE("append_index_keys refuses what the host can know") {
                   .k_scales = {&scale, 0, 0, 1},
                   .starts = &start};
   tka::append_options const rotated = with(tka::scale_rounding::nearest, tka::rotation::hadamard);
-  CHECK(call(other, rotated, t) == status::invalid_rotation);
+  CHECK(call(other, rotated, t) == status::unsupported_head_dim);
   other.index_dim = 1040;
   CHECK(call(other, {}, t) == status::unsupported_head_dim);
   other.index_dim = 0;

@@ -108,18 +108,6 @@ TEST_CASE("[tka.attend_selected] any order, duplicates count twice, bad position
   }
 }
 
-TEST_CASE("[tka.attend_selected] lists without counts are as long as their capacity, less -1") {
-  random_source random("no counts");
-  INFO(random);
-  auto const p = make_problem(rules(), {{2, 200}, {2, 50}}, contents::normal, random);
-  arranged<tka::fp32, tka::form<>> const a(p, {});
-  auto given = same_for_all(p, {4, 49, 7});
-  given[1].assign(given[1].size(), {0, 3, 3, 9, -1, 30});
-  auto const counted = attend_lists(a, options_of(p.rules), given);
-  REQUIRE(fault(counted) == "");
-  CHECK(difference(counted, attend_lists(a, options_of(p.rules), given, {.counts = false})) == "");
-}
-
 TEST_CASE("[tka.attend_selected] long lists with gaps: the bits of the keys alone") {
   random_source random("gaps");
   INFO(random);

@@ -122,11 +122,10 @@ TEST_CASE("[tka.stream] shared memory is asked for once, whatever the plans need
   // An instance that no other test of this program runs.
   arranged<tka::fp32, tka::form<>> const a(p, {});
   settings least;
-  least.buffers = 2;
+  least.schedule = tka::schedule{.workers = 1 << 20, .query_tile = 64, .stages = 2};
   prepared<tka::exact_radix, tka::fp32> small(a, options_of(p.rules), least);
   prepared<tka::exact_radix, tka::fp32> large(a, options_of(p.rules));
-  using tka::detail::cuda::numbers_of;
-  CHECK(numbers_of(small.plan()).buffers <= numbers_of(large.plan()).buffers);
+  CHECK(small.plan().schedule.stages <= large.plan().schedule.stages);
   auto const calls_of = [](auto& call) {
     fault_injection::reset();
     CHECK(call.enqueue() == tka::status::ok);
@@ -262,9 +261,8 @@ TEST_CASE("[tka.status] devices with 99 KB of shared memory a block plan every c
         CHECK(call.supported(s, options_of(r), device) == tka::status::ok);
         // Each takes 1 KB more, in steps of 128 bytes: a cooperative launch needs them all at once.
         auto const plan = call.plan(s, options_of(r), device);
-        auto const numbers = tka::detail::cuda::numbers_of(plan);
-        int const bytes = (numbers.select_bytes + 1024 + 127) / 128 * 128;
-        CHECK(numbers.select_blocks * bytes <= device.shared_bytes_per_multiprocessor);
+        int const bytes = (plan.select_bytes + 1024 + 127) / 128 * 128;
+        CHECK(plan.select_blocks * bytes <= device.shared_bytes_per_multiprocessor);
       });
 }
 

@@ -39,7 +39,7 @@ TEST_CASE("[tka.scratch_limit] [tka.exact] [tka.lengths] a million keys in littl
   CHECK(difference(got, tight) == "");
 }
 
-/// Max tiles of keys lie in the gap between sinks and window.
+/// Most tiles of keys lie in the gap between sinks and window.
 template <class Precision, class Form>
 void windows_far_inside(char const* name) {
   random_source random(name);

@@ -71,18 +71,11 @@ REQUIRED = {"TKA_REQUIRE_GPU": "1"}
 SMALL = {**REQUIRED, "TKA_TEST_FAST": "1", "TKA_TEST_NO_CANARIES": "1"}
 
 
-# The same tests by other routes and under tuning with which each overflow is met.
-WAYS = {"": {}, "looped": {"TKA_TEST_ROUTE": "looped"}, "prefill": {"TKA_TEST_ROUTE": "prefill_sm90"},
-        "rows": {"TKA_TEST_ROUTE": "select_rows"}, "absurd": {"TKA_TEST_TUNING": "absurd"}}
-# What a way changes, or plans by hand.
-ONE_WAY = re.compile(r"cuda_(host_calls|two_units|two_versions|long|append|merge)_test|example_.*")
-
-
-def run_test(program, way=""):
-    status, text, seconds = run([str(program)], {**REQUIRED, **WAYS[way]})
-    word = report(program.name + (f" ({way})" if way else ""), status, text, seconds)
+def run_test(program):
+    status, text, seconds = run([str(program)], REQUIRED)
+    word = report(program.name, status, text, seconds)
     total, _, failed, skipped = cases_of(text)
-    return {"program": program.name, "way": way, "result": word, "cases": total, "failed": failed, "skipped": skipped,
+    return {"program": program.name, "result": word, "cases": total, "failed": failed, "skipped": skipped,
             "seconds": seconds, "sha256": hashlib.sha256(program.read_bytes()).hexdigest()}
 
 
@@ -142,8 +135,7 @@ def main():
     # The sanitizer's runs are the longest and begin first.
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         sanitized = [pool.submit(run_sanitized, *item) for item in suite]
-        tests = [pool.submit(run_test, program, way) for program in programs for way in WAYS
-                 if not way or not ONE_WAY.fullmatch(program.name)]
+        tests = [pool.submit(run_test, program) for program in programs]
         log["sanitizer"] = [job.result() for job in sanitized]
         log["tests"] = [job.result() for job in tests]
 

@@ -119,9 +119,9 @@ TEST_CASE("[tka.status] [tka.metrics] outputs that the plan does not make") {
   // An approximate set has no threshold.
   guarded_call<tka::bucketed, tka::fp32> b(small, numbers);
   CHECK(refused(b, [&](auto&, auto& t, auto&) { t.threshold_score = t.lse; }) ==
-        status::threshold_unavailable);
+        status::null_pointer);
   CHECK(refused(b, [&](auto&, auto& t, auto&) { t.threshold_position = t.count; }) ==
-        status::threshold_unavailable);
+        status::null_pointer);
 }
 
 TEST_CASE("[tka.workspace] [tka.status] workspaces that are too small, null or misaligned") {
@@ -188,30 +188,6 @@ TEST_CASE("[tka.phases] [tka.status] workers and phases out of range") {
   CHECK(after == scratch);
 }
 
-TEST_CASE("[tka.phases] [tka.data_error] the share of a phase that met bad data says so") {
-  plain_call c(small, numbers, {}, support::guard::behind, "bad share", 2);
-  c.reschedule({.workers = 2, .query_tile = 1, .splits = 1});
-  c.kv_lengths[1] = -1;
-  c.clear(0);
-  auto t = c.arguments();
-  for (bool const word : {true, false}) {
-    if (!word) t.error = nullptr;
-    int met = 0;
-    for (std::int32_t worker = 0; worker < 2; ++worker) {
-      status const s = c.call.run_phase(c.plan, t, c.workspace(), 0, worker, 2);
-      CHECK((s == status::ok || s == status::data_error));
-      met += s == status::data_error ? 1 : 0;
-    }
-    CHECK(met >= 1);
-    CHECK(c.error[0] ==
-          (word ? static_cast<std::uint32_t>(tka::data_error::length_out_of_bounds) : 0u));
-    c.error[0] = 0;
-    // All was computed but what the data excludes.
-    CHECK(c.count[0] == 8);
-    CHECK(c.count[c.count.size() - 1] == 0);
-  }
-}
-
 TEST_CASE("[tka.status] select_top_k: both given thresholds or none, and only for exact sets") {
   constexpr auto exact = tka::select_top_k<tka::exact_radix, tka::fp32, tka::cpu>;
   constexpr auto approximate = tka::select_top_k<tka::bucketed, tka::fp32, tka::cpu>;
@@ -236,11 +212,11 @@ TEST_CASE("[tka.status] select_top_k: both given thresholds or none, and only fo
   both.given_threshold_score = t.lse;
   both.given_threshold_position = t.count;
   CHECK(approximate(b, both, {.scratch = more.data(), .scratch_bytes = b.scratch_bytes}) ==
-        status::threshold_unavailable);
+        status::null_pointer);
   CHECK(c.output_bytes() == outputs);
 }
 
-TEST_CASE("[tka.status] attend_selected: positions are required, counts are not") {
+TEST_CASE("[tka.status] attend_selected: positions and count are required") {
   constexpr auto attend = tka::attend_selected<tka::fp32, tka::cpu>;
   plain_call c(small, numbers);
   auto const t = c.arguments();
@@ -252,6 +228,9 @@ TEST_CASE("[tka.status] attend_selected: positions are required, counts are not"
   tka::workspace const w{.scratch = scratch.data(), .scratch_bytes = p.scratch_bytes};
   std::remove_const_t<decltype(attend)>::tensors a{.q = t.q, .k = t.k, .v = t.v, .o = t.o};
   CHECK(attend(p, a, w) == status::null_pointer);
+  a.positions = t.positions;
+  CHECK(attend(p, a, w) == status::null_pointer);
+  a.positions = {};
   a.count = t.count;
   CHECK(attend(p, a, w) == status::null_pointer);
   CHECK(c.output_bytes() == outputs);

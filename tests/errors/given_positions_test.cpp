@@ -96,8 +96,7 @@ struct given_call {
       t.kv.pages = pages;
     }
     t.error = error.data();
-    status const done = support::run(call, p, t);
-    CHECK(done == support::status_of(error[0]));
+    CHECK(support::run(call, p, t) == status::ok);
     CHECK(o.intact());
     std::vector<float> out(o.begin(), o.end());
     out.insert(out.end(), lse.begin(), lse.end());

@@ -60,7 +60,7 @@ row_result attend_plainly(float const* q, std::vector<float> const& k, std::vect
 
 template <class Selector>
 void every_head_attends(std::int32_t q_heads, std::int32_t kv_heads, int threads,
-                        Selector const& by) {
+                        tka::bucketing const& buckets) {
   support::random_source random("attend");
   INFO(random);
   std::int32_t const qk_dim = 48;
@@ -88,8 +88,8 @@ void every_head_attends(std::int32_t q_heads, std::int32_t kv_heads, int threads
                      .v_dim = v_dim,
                      .index_heads = e.heads,
                      .index_dim = e.dim};
-  tka::options const o{.budget = tka::top_k(capacity), .scale = 0.2f};
-  tka::plan const p = attend.plan(s, o, {.threads = threads}, {.by = by});
+  tka::options const o{.budget = tka::top_k(capacity), .scale = 0.2f, .bucketing = buckets};
+  tka::plan const p = attend.plan(s, o, {.threads = threads});
   REQUIRE(p.status == tka::status::ok);
   REQUIRE(p.scope_heads == 1);
   aligned<float> in_q(q.size());

@@ -28,8 +28,8 @@ struct found {
 /// Selects with the lightning indexer over `n`, stored as Precision, Layout and Source say. Pages
 /// lie in reverse order.
 template <class Selector, class Precision, class Layout, class Source>
-found selected(numbers const& n, tka::options const& o, std::int32_t page_size = 1, int threads = 1,
-               Selector const& by = {}) {
+found selected(numbers const& n, tka::options const& o, std::int32_t page_size = 1,
+               int threads = 1) {
   using key = typename Precision::key_type;
   using query = typename Precision::query_type;
   using selection = tka::lightning_indexer<Selector, Precision, Layout>;
@@ -48,7 +48,7 @@ found selected(numbers const& n, tka::options const& o, std::int32_t page_size =
                      .page_size = page_size,
                      .index_heads = e.heads,
                      .index_dim = e.dim};
-  tka::plan const p = select.plan(s, o, support::device_of(threads), {.by = by});
+  tka::plan const p = select.plan(s, o, support::device_of(threads));
   REQUIRE(p.status == tka::status::ok);
   REQUIRE(p.scope_heads == 1);
 

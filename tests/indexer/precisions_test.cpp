@@ -41,8 +41,9 @@ TEST_CASE("[tka.indexer] [tka.approximate] over buckets: the set of the oracle's
   support::random_source random("buckets");
   INFO(random);
   numbers const n = numbers::integers(extents{1, 4, 500, 4, 32}, random);
-  auto const f = selected<tka::bucketed, tka::index_fp8, plain, tka::kv::contiguous>(
-      n, keep(40), 1, 1, {.buckets = 37, .per_bucket = 2});
+  tka::options o = keep(40);
+  o.bucketing = {.buckets = 37, .per_bucket = 2};
+  auto const f = selected<tka::bucketed, tka::index_fp8, plain, tka::kv::contiguous>(n, o);
   for (std::int32_t i = 0; i < 4; ++i) {
     std::vector<float> scores;
     for (std::int32_t key = 0; key <= 496 + i; ++key) {

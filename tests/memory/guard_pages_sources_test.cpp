@@ -26,7 +26,7 @@ constexpr tka::shape small{.batch = 2,
                            .index_dim = 16};
 
 template <class Selection, class Precision, class Form>
-void stays_inside(tka::shape const& s, tka::options const& o, support::real_lengths const& real) {
+void stays_inside(tka::shape const& s, tka::options const& o, support::lengths const& real) {
   for (guard const side : {guard::behind, guard::before}) {
     guarded_call<Selection, Precision, Form> c(s, o, real, side);
     REQUIRE(c.plan.status == tka::status::ok);

@@ -30,7 +30,7 @@ inline constexpr bool has_given =
     std::is_same_v<typename Selection::score_source, tka::detail::given_scores>;
 
 /// Real lengths; empty: the bounds of the shape.
-struct real_lengths {
+struct lengths {
   std::vector<std::int32_t> kv{};
   std::vector<std::int32_t> q{};  ///< only query::ragged
 };
@@ -55,11 +55,11 @@ struct guarded_call {
   static constexpr bool one_row = std::is_same_v<typename Form::cache_layout, tka::layout::mla_656>;
   static constexpr std::int64_t latent_row = 656;
 
-  guarded_call(tka::shape const& with, tka::options const& numbers, real_lengths const& real = {},
+  guarded_call(tka::shape const& with, tka::options const& numbers, lengths const& real = {},
                guard where = guard::behind, std::string_view stream = "guarded_call",
-               int threads = 1, Selection const& by = {})
+               int threads = 1)
       : s(with), side(where) {
-    plan = call.plan(s, numbers, device_of(threads), by);
+    plan = call.plan(s, numbers, device_of(threads));
     random_source random(stream);
     std::vector<std::int32_t> kv = real.kv;
     kv.resize(static_cast<std::size_t>(s.batch), s.kv_len);

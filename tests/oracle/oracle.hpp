@@ -6,8 +6,6 @@
 
 #pragma once
 
-#include <oracle/masks.hpp>
-
 #include <cstdint>
 #include <vector>
 
@@ -16,7 +14,7 @@ namespace oracle {
 enum class score { query_key, index, stored };
 enum class scope { query_head, kv_group, all_heads };
 enum class combine { max, sum, softmax_sum };
-enum class visibility { all, causal, causal_top_left, sliding_window };
+enum class visibility { all, causal, sliding_window };
 
 /// The numbers of a call, and what is the same for all its sequences.
 struct rules {
@@ -39,25 +37,12 @@ struct rules {
   int numerator = 0;
   int denominator = 0;
   int k_min = 0;
-  int capacity = -1;  ///< >= 0: the most that any row keeps
-  /// > 0: keep per_bucket of each bucket first (position mod buckets, in a shard the index in it)
-  int buckets = 0;
+  int buckets = 0;  ///< > 0: keep per_bucket of each bucket first (position mod buckets)
   int per_bucket = 0;
-
-  /// Where set: what a row may look at at all, instead of what `visibility` says; a window then
-  /// narrows it further. What it hides is not scored, selected, forced or counted.
-  oracle::mask mask{};
-
-  /// Only the keys of one part are here: blocks of positions, dealt out in turn.
-  int shard_block = 1;
-  int shard_index = 0;
-  int shard_count = 1;
 
   double scale = 1.0;
   double soft_cap = 0.0;
   std::vector<double> sink_logits{};  ///< [q_heads] or empty
-  std::vector<double> slopes{};       ///< [q_heads] or empty: slope * (key - query) joins the logit
-  bool slopes_select = true;          ///< and the score that selects, as slope * distance / scale
 
   int group() const { return q_heads / kv_heads; }
   int scope_heads() const {
@@ -69,7 +54,6 @@ struct rules {
 
 /// One sequence, packed in the order of the brackets.
 struct sequence {
-  int number = 0;  ///< of the batch, for masks
   int q_len = 0;
   int kv_len = 0;
   std::vector<float> q{};              ///< [q_heads][q_len][qk_dim]
@@ -82,12 +66,10 @@ struct sequence {
   std::vector<float> stored{};         ///< [scope_heads][q_len][kv_len]
   std::vector<int> query_position{};   ///< [q_len]; empty: the last ones of the sequence
   int k_of_sequence = -1;              ///< >= 0: the budget of this sequence
-  std::vector<char> missing{};  ///< [kv_len] or empty: keys that cannot be read (a lost page)
 
-  int position_of_query(int i, bool top_left = false) const {
-    return !query_position.empty() ? query_position[static_cast<std::size_t>(i)]
-           : top_left              ? i
-                                   : kv_len - q_len + i;
+  int position_of_query(int i) const {
+    return query_position.empty() ? kv_len - q_len + i
+                                  : query_position[static_cast<std::size_t>(i)];
   }
 };
 
@@ -100,17 +82,8 @@ struct problem {
 /// True where a score `a` at a smaller position stands before `b`: larger first, NaN above all.
 bool is_larger(double a, double b);
 
-/// Positions that query token i may see, ascending, in the whole sequence.
+/// Positions that query token i may see, ascending.
 std::vector<int> visible_positions(rules const& r, sequence const& s, int i);
-
-/// Whether the key is in this shard and can be read.
-bool is_here(rules const& r, sequence const& s, int position);
-
-/// The visible positions that are here.
-std::vector<int> scored_positions(rules const& r, sequence const& s, int i);
-
-/// How many keys of this shard lie before `position`, a key of it.
-int index_in_shard(rules const& r, int position);
 
 /// How many keys query token i keeps at most.
 int budget_of(rules const& r, sequence const& s, int i);
@@ -126,15 +99,6 @@ std::vector<double> dot_scores(rules const& r, sequence const& s, int i, int q_h
 std::vector<double> selection_scores(rules const& r, sequence const& s, int i, int h,
                                      std::vector<int> const& at);
 
-/// A place in the order of keys.
-struct threshold {
-  double score = 0.0;
-  int position = -1;
-};
-
-/// True where a key stands at `limit` or before it.
-bool at_or_before(double score, int position, threshold const& limit);
-
 struct selection {
   std::vector<int> positions{};  ///< ascending
   std::vector<double> scores{};
@@ -143,9 +107,8 @@ struct selection {
   int threshold_position = -1;
 };
 
-/// What query token i keeps for selection head h, of the keys that are here. With a `limit` only
-/// keys at or before it compete.
-selection select(rules const& r, sequence const& s, int i, int h, threshold const* limit = nullptr);
+/// What query token i keeps for selection head h.
+selection select(rules const& r, sequence const& s, int i, int h);
 
 /// The set that a threshold names: forced keys, and visible ones at or before it in the order.
 std::vector<int> set_of_threshold(rules const& r, sequence const& s, int i, int h,

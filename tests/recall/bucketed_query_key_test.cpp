@@ -57,7 +57,7 @@ struct integers {
 
 template <class Form>
 std::vector<positions> selected(problem const& p, integers const& numbers, tka::options const& o,
-                                tka::bucketed const& by, int threads) {
+                                int threads) {
   constexpr auto select = tka::select_top_k<tka::bucketed, tka::fp32, tka::cpu, Form>;
   tka::shape const s{.q_heads = p.q_heads,
                      .kv_heads = p.kv_heads,
@@ -65,7 +65,7 @@ std::vector<positions> selected(problem const& p, integers const& numbers, tka::
                      .kv_len = p.kv_len,
                      .qk_dim = dim,
                      .v_dim = dim};
-  tka::plan const plan = select.plan(s, o, {.threads = threads}, by);
+  tka::plan const plan = select.plan(s, o, {.threads = threads});
   REQUIRE(plan.status == tka::status::ok);
   auto const lists = static_cast<std::size_t>(plan.scope_heads * p.q_len);
   positions out(lists * static_cast<std::size_t>(plan.capacity));
@@ -97,9 +97,9 @@ TEST_CASE("[tka.approximate] q.k by buckets: causal rows, each head its own set"
   problem const p{4, 2, 9, 400};
   for (int round = 0; round < 5; ++round) {
     integers const numbers(p, random);
-    tka::bucketed const by{.buckets = 19 + round, .per_bucket = 1 + round};
-    auto const found =
-        selected<tka::form<>>(p, numbers, {.budget = tka::top_k(40)}, by, 1 + round % 2);
+    tka::options const o{.budget = tka::top_k(40),
+                         .bucketing = {.buckets = 19 + round, .per_bucket = 1 + round}};
+    auto const found = selected<tka::form<>>(p, numbers, o, 1 + round % 2);
     for (std::int32_t head = 0; head < p.q_heads; ++head) {
       for (std::int32_t token = 0; token < p.q_len; ++token) {
         std::vector<float> scores;
@@ -107,7 +107,7 @@ TEST_CASE("[tka.approximate] q.k by buckets: causal rows, each head its own set"
           scores.push_back(numbers.score(p, head, token, key));
         }
         CHECK(found[static_cast<std::size_t>(head * p.q_len + token)] ==
-              recall_test::bucketed(scores, 40, by.buckets, by.per_bucket));
+              recall_test::bucketed(scores, 40, o.bucketing.buckets, o.bucketing.per_bucket));
       }
     }
   }
@@ -118,15 +118,15 @@ TEST_CASE("[tka.approximate] with a ratio each row takes the buckets for its own
   INFO(random);
   problem const p{1, 1, 300, 300};
   integers const numbers(p, random);
-  auto const found = selected<tka::form<>>(p, numbers, {.budget = tka::ratio(1, 4, 2)},
-                                           {.recall_target = 0.8f}, 2);
+  tka::options const o{.budget = tka::ratio(1, 4, 2), .bucketing = {.recall_target = 0.8f}};
+  auto const found = selected<tka::form<>>(p, numbers, o, 2);
   for (std::int32_t token = 0; token < p.q_len; ++token) {
     std::vector<float> scores;
     for (std::int32_t key = 0; key <= token; ++key) {
       scores.push_back(numbers.score(p, 0, token, key));
     }
     std::int32_t const k = std::max(2, (token + 1 + 3) / 4);
-    tka::bucketed const b = tka::choose_buckets(k, 0.8f);
+    tka::bucketing const b = tka::choose_buckets(k, 0.8f);
     CHECK(found[static_cast<std::size_t>(token)] ==
           recall_test::bucketed(scores, k, b.buckets, b.per_bucket));
   }
@@ -137,8 +137,11 @@ TEST_CASE("[tka.forced] bucketed: sinks and recent keys are inside the budget") 
   INFO(random);
   problem const p{2, 1, 1, 500};
   integers const numbers(p, random);
-  tka::options const o{.budget = tka::top_k(30), .sinks = 3, .recent = 5};
-  auto const found = selected<tka::form<>>(p, numbers, o, {.buckets = 40, .per_bucket = 2}, 1);
+  tka::options const o{.budget = tka::top_k(30),
+                       .sinks = 3,
+                       .recent = 5,
+                       .bucketing = {.buckets = 40, .per_bucket = 2}};
+  auto const found = selected<tka::form<>>(p, numbers, o, 1);
   for (std::int32_t head = 0; head < p.q_heads; ++head) {
     std::vector<float> scores;
     for (std::int32_t key = 0; key < p.kv_len; ++key) {
@@ -157,8 +160,8 @@ TEST_CASE("[tka.scope] bucketed over a group: the largest score of its heads") {
   INFO(random);
   problem const p{4, 2, 2, 350};
   integers const numbers(p, random);
-  auto const found = selected<tka::form<tka::scope::kv_group>>(
-      p, numbers, {.budget = tka::top_k(33)}, {.buckets = 30, .per_bucket = 2}, 1);
+  tka::options const o{.budget = tka::top_k(33), .bucketing = {.buckets = 30, .per_bucket = 2}};
+  auto const found = selected<tka::form<tka::scope::kv_group>>(p, numbers, o, 1);
   for (std::int32_t group = 0; group < 2; ++group) {
     for (std::int32_t token = 0; token < p.q_len; ++token) {
       std::vector<float> scores;
@@ -186,9 +189,9 @@ TEST_CASE("[tka.scope] [tka.nan] a NaN of one head passes the group's max and su
         numbers.q[h * dim] = h == head ? 1.0f : -1.0f;
         numbers.q[h * dim + 1] = -1.0f;
       }
-      tka::options const o{.budget = tka::top_k(1), .combine = how};
-      auto const found = selected<tka::form<tka::scope::kv_group>>(
-          p, numbers, o, {.buckets = 10, .per_bucket = 1}, 1);
+      tka::options const o{
+          .budget = tka::top_k(1), .combine = how, .bucketing = {.buckets = 10, .per_bucket = 1}};
+      auto const found = selected<tka::form<tka::scope::kv_group>>(p, numbers, o, 1);
       CHECK(found[0] == positions{77});
     }
   }

@@ -32,9 +32,8 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
 /// One selection for each of the rows, all of one length, planned for `bound` keys or just as many.
-std::vector<positions> selected(std::vector<std::vector<float>> const& rows, std::int32_t k,
-                                tka::bucketed const& by, tka::schedule const& wanted = {},
-                                std::int32_t bound = 0) {
+std::vector<positions> selected(std::vector<std::vector<float>> const& rows, tka::options const& o,
+                                tka::schedule const& wanted = {}, std::int32_t bound = 0) {
   auto const n = static_cast<std::int32_t>(rows[0].size());
   tka::shape const s{.q_heads = 1,
                      .kv_heads = 1,
@@ -44,7 +43,7 @@ std::vector<positions> selected(std::vector<std::vector<float>> const& rows, std
                      .v_dim = 16};
   support::array<float> scores;
   for (auto const& row : rows) scores.insert(scores.end(), row.begin(), row.end());
-  tka::plan p = select.plan(s, {.budget = tka::top_k(k)}, support::device_of(), {.by = by});
+  tka::plan p = select.plan(s, o, support::device_of());
   REQUIRE(p.status == tka::status::ok);
   if (wanted.workers > 0 && wanted.splits > 0) p = select.reschedule(p, wanted);
   support::array<std::int32_t> out(rows.size() * static_cast<std::size_t>(p.capacity));
@@ -65,6 +64,10 @@ std::vector<positions> selected(std::vector<std::vector<float>> const& rows, std
     lists.emplace_back(first, first + count[r]);
   }
   return lists;
+}
+
+tka::options with(std::int32_t k, std::int32_t buckets, std::int32_t per_bucket) {
+  return {.budget = tka::top_k(k), .bucketing = {.buckets = buckets, .per_bucket = per_bucket}};
 }
 
 std::vector<float> permutation(std::int32_t n, support::random_source& random) {
@@ -97,7 +100,7 @@ TEST_CASE("[tka.approximate] over 1,000 permutations the recall is the formula's
         configuration{640, 64, 1000, 1}, configuration{1024, 128, 64, 8}}) {
     std::vector<std::vector<float>> scores;
     for (std::size_t r = 0; r < rows; ++r) scores.push_back(permutation(c.n, random));
-    auto const found = selected(scores, c.k, {.buckets = c.buckets, .per_bucket = c.per_bucket});
+    auto const found = selected(scores, with(c.k, c.buckets, c.per_bucket));
     double sum = 0.0;
     double squares = 0.0;
     for (std::size_t r = 0; r < rows; ++r) {
@@ -132,8 +135,9 @@ TEST_CASE("[tka.approximate] with a target the measured recall reaches it") {
     for (int r = 0; r < (support::fast() ? 50 : 300); ++r) {
       scores.push_back(permutation(2000, random));
     }
-    auto const found = selected(scores, 100, {.recall_target = target});
-    tka::bucketed const chosen = tka::choose_buckets(100, target);
+    tka::options const o{.budget = tka::top_k(100), .bucketing = {.recall_target = target}};
+    auto const found = selected(scores, o);
+    tka::bucketing const chosen = tka::choose_buckets(100, target);
     double sum = 0.0;
     bool same = true;
     for (std::size_t r = 0; r < scores.size(); ++r) {
@@ -180,8 +184,8 @@ TEST_CASE("[tka.order] the set is that of buckets by position mod b, for any sco
     CAPTURE(k);
     CAPTURE(buckets);
     CAPTURE(per_bucket);
-    auto const whole = selected(scores, k, {.buckets = buckets, .per_bucket = per_bucket});
-    auto const split = selected(scores, k, {.buckets = buckets, .per_bucket = per_bucket},
+    auto const whole = selected(scores, with(k, buckets, per_bucket));
+    auto const split = selected(scores, with(k, buckets, per_bucket),
                                 {.workers = 2, .query_tile = 2, .splits = 3});
     for (std::size_t r = 0; r < scores.size(); ++r) {
       CHECK(whole[r] == recall_test::bucketed(scores[r], k, buckets, per_bucket));
@@ -203,7 +207,7 @@ TEST_CASE("[tka.order] the set is that of buckets by position mod b, for long ro
     CAPTURE(k);
     CAPTURE(buckets);
     CAPTURE(per_bucket);
-    CHECK(selected({row}, k, {.buckets = buckets, .per_bucket = per_bucket})[0] ==
+    CHECK(selected({row}, with(k, buckets, per_bucket))[0] ==
           recall_test::bucketed(row, k, buckets, per_bucket));
   }
 }
@@ -217,10 +221,10 @@ TEST_CASE("[tka.invariant] [tka.approximate] buckets do not depend on the plan's
       CAPTURE(target);
       CAPTURE(k);
       std::vector<float> const row = permutation(160, random);
-      tka::bucketed const by{.recall_target = target};
-      positions const exact = selected({row}, k, by)[0];
-      CHECK(selected({row}, k, by, {}, 200)[0] == exact);
-      CHECK(selected({row}, k, by, {}, 4096)[0] == exact);
+      tka::options const o{.budget = tka::top_k(k), .bucketing = {.recall_target = target}};
+      positions const exact = selected({row}, o)[0];
+      CHECK(selected({row}, o, {}, 200)[0] == exact);
+      CHECK(selected({row}, o, {}, 4096)[0] == exact);
     }
   }
 }
@@ -242,7 +246,7 @@ TEST_CASE("[tka.approximate] the per_bucket largest are never lost, wherever the
       float const step = round % 3 == 0 ? 1.0f : round % 3 == 1 ? -1.0f : 0.0f;
       row[static_cast<std::size_t>(i)] = 1e6f + step * static_cast<float>(i);
     }
-    positions const found = selected({row}, k, {.buckets = buckets, .per_bucket = per_bucket})[0];
+    positions const found = selected({row}, with(k, buckets, per_bucket))[0];
     positions const best = recall_test::exact(row, per_bucket);
     kept = kept && std::includes(found.begin(), found.end(), best.begin(), best.end());
     positions const next = recall_test::exact(row, per_bucket + 1);
@@ -264,28 +268,27 @@ TEST_CASE("[tka.approximate] recall 1 where every winner of a bucket has a place
     std::int32_t const per_bucket = std::min({k, size, 64});
     if (per_bucket < std::min(k, size)) continue;
     std::vector<float> const row = hostile_row(n, random);
-    CHECK(selected({row}, k, {.buckets = buckets, .per_bucket = per_bucket})[0] ==
-          recall_test::exact(row, k));
+    CHECK(selected({row}, with(k, buckets, per_bucket))[0] == recall_test::exact(row, k));
   }
 }
 
 TEST_CASE("[tka.nan] [tka.minus_inf] bucketed keeps NaN first and never -inf") {
   std::vector<float> row(100, -infinity);
-  CHECK(selected({row}, 10, {.buckets = 16, .per_bucket = 2})[0].empty());
+  CHECK(selected({row}, with(10, 16, 2))[0].empty());
   row[77] = -nan;
-  CHECK(selected({row}, 10, {.buckets = 16, .per_bucket = 2})[0] == positions{77});
+  CHECK(selected({row}, with(10, 16, 2))[0] == positions{77});
   row[13] = infinity;  // same bucket as 77: 77 mod 16 == 13 mod 16
-  CHECK(selected({row}, 1, {.buckets = 16, .per_bucket = 2})[0] == positions{77});
-  CHECK(selected({row}, 2, {.buckets = 16, .per_bucket = 1})[0] == positions{77});
-  CHECK(selected({row}, 2, {.buckets = 16, .per_bucket = 2})[0] == positions{13, 77});
-  CHECK(selected({row}, 0, {.buckets = 16, .per_bucket = 2})[0].empty());
+  CHECK(selected({row}, with(1, 16, 2))[0] == positions{77});
+  CHECK(selected({row}, with(2, 16, 1))[0] == positions{77});
+  CHECK(selected({row}, with(2, 16, 2))[0] == positions{13, 77});
+  CHECK(selected({row}, with(0, 16, 2))[0].empty());
 }
 
 TEST_CASE("[tka.approximate] clustered keys: neighbours fall into different buckets") {
   std::vector<float> row(4096, 0.0f);
   for (std::size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(i % 100) * 1e-3f;
   for (std::size_t i = 1000; i < 1064; ++i) row[i] = 100.0f;
-  positions const found = selected({row}, 64, {.buckets = 64, .per_bucket = 1})[0];
+  positions const found = selected({row}, with(64, 64, 1))[0];
   CHECK(recall_of(found, recall_test::exact(row, 64)) == 1.0);
 }
 

@@ -5,7 +5,7 @@
 /// The formula of the expected recall against known values and against counting, and the choice of
 /// buckets against a search.
 
-#include <tka/select/bucketed.hpp>
+#include <tka/select/bucket_recall.hpp>
 
 #include <support/seed.hpp>
 
@@ -147,7 +147,7 @@ TEST_CASE("[tka.approximate] choose_buckets reaches its target for rows of every
     double const miss = std::pow(10.0, -random.uniform() * 4.0);
     auto const target = static_cast<float>(1.0 - miss * 0.9);
     auto const k = static_cast<std::int32_t>(random.between(1, i % 3 == 0 ? 40 : 4096));
-    tka::bucketed const chosen = tka::choose_buckets(k, target);
+    tka::bucketing const chosen = tka::choose_buckets(k, target);
     CAPTURE(target);
     CAPTURE(k);
     CAPTURE(chosen.buckets);

@@ -26,14 +26,6 @@
 
 namespace support {
 
-/// Masks as a host has them; what is empty is not given.
-struct host_mask {
-  std::vector<int> first{};                              ///< [sequence]
-  std::vector<std::vector<std::pair<int, int>>> rows{};  ///< [sequence][token] begin, end
-  std::vector<std::vector<std::uint64_t>> drafts{};      ///< [sequence][token]
-  int draft_keys = 0;
-};
-
 /// The choices that must never change an answer.
 struct arrangement {
   order q = order::hnd;
@@ -44,7 +36,6 @@ struct arrangement {
   bool lengths = true;  ///< contiguous: false leaves the lengths to the bound
   bool v_in_k = false;  ///< v is the front of k's rows; the caller made their values equal
   tka::shard shard{};   ///< the keys of this part only
-  host_mask mask{};     ///< what the call is told; the rules say the same to the oracle
 };
 
 template <class Precision, class Form>
@@ -65,7 +56,6 @@ class arranged {
     find_local_keys();
     place_queries();
     place_keys();
-    put_mask();
     for (auto const& s : p.sequences) budgets_.push_back(s.k_of_sequence);
     auto const& r = p.rules;
     for (double const x : r.sink_logits) sink_logits_.push_back(static_cast<float>(x));
@@ -129,17 +119,6 @@ class arranged {
       t.kv.lengths = kv_lengths_.data();
     }
     if constexpr (scaled) t.scales = {.k = scale_view_of(k_scales_), .v = scale_view_of(v_scales_)};
-    if constexpr (requires { t.mask; }) {
-      if (!mask_first_.empty()) t.mask.first = mask_first_.data();
-      if (!how_.mask.rows.empty()) {
-        t.mask.row_begin = row_begin_.view();
-        t.mask.row_end = row_end_.view();
-      }
-      if (!how_.mask.drafts.empty()) {
-        t.mask.drafts = drafts_.view();
-        t.mask.draft_keys = how_.mask.draft_keys;
-      }
-    }
   }
   template <class Tensors>
   void fill_values(Tensors& t) const {
@@ -208,26 +187,6 @@ class arranged {
       if constexpr (scaled) {
         take_scales_out(at, r.kv_heads, k_, k_scales_);
         take_scales_out(at, r.kv_heads, v_, v_scales_);
-      }
-    }
-  }
-
-  void put_mask() {
-    host_mask const& m = how_.mask;
-    mask_first_.assign(m.first.begin(), m.first.end());
-    if (!m.rows.empty()) {
-      row_begin_ = tensor<std::int32_t>(q_places_, 1, 1, order::hnd);
-      row_end_ = tensor<std::int32_t>(q_places_, 1, 1, order::hnd);
-    }
-    if (!m.drafts.empty()) drafts_ = tensor<std::uint64_t>(q_places_, 1, 1, order::hnd);
-    for (std::size_t b = 0; b < q_places_.at.size(); ++b) {
-      for (std::size_t i = 0; i < q_places_.at[b].size(); ++i) {
-        tka::location const at = q_places_.at[b][i];
-        if (!m.rows.empty()) {
-          *row_begin_.at(at, 0) = m.rows[b][i].first;
-          *row_end_.at(at, 0) = m.rows[b][i].second;
-        }
-        if (!m.drafts.empty()) *drafts_.at(at, 0) = m.drafts[b][i];
       }
     }
   }
@@ -345,10 +304,6 @@ class arranged {
   std::int64_t table_stride_ = 0;
   array<std::int32_t> budgets_;
   array<float> sink_logits_;
-  array<std::int32_t> mask_first_;
-  tensor<std::int32_t> row_begin_;
-  tensor<std::int32_t> row_end_;
-  tensor<std::uint64_t> drafts_;
   tensor<typename Precision::query_type> q_;
   tensor<key_type> k_;
   tensor<value_type> v_;

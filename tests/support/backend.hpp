@@ -10,7 +10,6 @@
 #include <tka/plan.hpp>
 #include <tka/status.hpp>
 
-#include <cstdint>
 #include <stdexcept>
 #include <type_traits>
 
@@ -25,12 +24,6 @@ namespace support {
 /// A type for the CPU, and another for CUDA, where an instance is dear and others share it.
 template <class OnCpu, class OnCuda>
 using on_backend = std::conditional_t<on_cuda, OnCuda, OnCpu>;
-
-/// What a call gives whose data broke the rules of `word`: only the CPU has seen the data when it
-/// returns.
-inline tka::status status_of(std::uint32_t word) {
-  return on_cuda || word == 0 ? tka::status::ok : tka::status::data_error;
-}
 
 /// Runs a call of a test that owns its tensors, as `plan` says; scratch begins as NaN.
 template <class Call>

@@ -12,7 +12,6 @@
 #include <tka/workspace.hpp>
 
 #include <support/buffers.hpp>
-#include <support/settings.hpp>
 
 #include <cstddef>
 #include <stdexcept>
@@ -25,12 +24,6 @@ inline constexpr bool on_cuda = false;
 /// What the weights of values are rounded to before they multiply.
 template <class Precision>
 using weight_type = float;
-
-/// The plan under the tuning that the environment or a test asks for; here there is none.
-template <class Call>
-tka::plan tuned(Call const&, tka::plan const& p, settings const&) {
-  return p;
-}
 
 inline tka::cpu::device device_of(int threads = 1, bool = false) { return {threads}; }
 

@@ -17,12 +17,9 @@
 
 #include <support/buffers.hpp>
 #include <support/device_mirror.cuh>
-#include <support/settings.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <stdexcept>
-#include <string_view>
 #include <type_traits>
 
 namespace support {
@@ -55,57 +52,6 @@ using select_call =
 template <class Precision, class Form>
 using attend_lists_call =
     std::remove_const_t<decltype(tka::attend_selected<Precision, tka::cuda, Form>)>;
-
-/// Whether plans get numbers with which every overflow and every team of blocks is met by small
-/// problems.
-inline bool absurd_tuning() {
-  char const* const tuning = std::getenv("TKA_TEST_TUNING");
-  return tuning != nullptr && std::string_view(tuning) == "absurd";
-}
-
-/// How rows of stored scores may be cut: so that each way of selecting and each end of its lists is
-/// met by small problems. The first is what absurd tuning takes.
-inline constexpr tka::detail::cuda::select_rows_tuning row_tunings[] = {
-    {.threads = 512, .cluster = 2, .blocks = 1, .candidates = 3, .list_keys = 96, .short_keys = 40},
-    {.threads = 1024, .cluster = 1, .blocks = 1, .candidates = 0, .list_keys = 512},
-    {.threads = 512, .cluster = 3, .blocks = 1, .candidates = 1, .list_keys = 4096},
-    {.threads = 512, .cluster = 8, .blocks = 2, .candidates = 128, .list_keys = 8192},
-    {.threads = 1024, .cluster = 16, .blocks = 1, .candidates = 17, .list_keys = 1024},
-    {.threads = 512, .cluster = 4, .blocks = 1, .list_keys = 1},
-    {.threads = 512,
-     .cluster = 1,
-     .blocks = 1,
-     .candidates = 2,
-     .list_keys = 64,
-     .short_keys = 8192},
-};
-
-/// The plan under that tuning where it is asked for, and by the route that TKA_TEST_ROUTE names.
-template <class Call>
-tka::plan tuned(Call const& call, tka::plan p, settings const& how) {
-  if (p.status != tka::status::ok) return p;
-  auto n = tka::detail::cuda::numbers_of(p);
-  if (how.buffers > 0) n.buffers = how.buffers;
-  if (absurd_tuning()) {
-    n.buffers = 2;
-    n.score.kept_bytes = 0;
-    n.select = {.block_keys = 96, .block_keys_when_few = 32};
-    n.select_blocks = 1;
-    n.select_bytes = Call::engine::min_select_bytes;
-    n.select_rows = row_tunings[0];
-  }
-  if (how.row_tuning > 0) n.select_rows = row_tunings[how.row_tuning - 1];
-  p = Call::engine::retune(p, n);
-  char const* const named = std::getenv("TKA_TEST_ROUTE");
-  char const* const route = how.row_tuning > 0 ? "select_rows" : named;
-  if (route != nullptr) {
-    tka::schedule wanted = p.schedule;
-    wanted.route = route;
-    tka::plan const forced = call.reschedule(p, wanted);
-    if (forced.status == tka::status::ok) p = forced;
-  }
-  return p;
-}
 
 /// What every launch of the tests goes through, and so what is compiled once: instances.cuh.
 template <class Call>

@@ -92,18 +92,8 @@ inline tka::options options_of(oracle::rules const& r) {
   o.combine = r.combine == oracle::combine::max   ? tka::combine::max
               : r.combine == oracle::combine::sum ? tka::combine::sum
                                                   : tka::combine::softmax_sum;
+  if (r.buckets > 0) o.bucketing = {.buckets = r.buckets, .per_bucket = r.per_bucket};
   return o;
-}
-
-/// The selection with the numbers of `r`.
-template <class Selection>
-Selection selection_of(oracle::rules const& r) {
-  if constexpr (requires(Selection s) { s.by; }) {
-    return {.by = selection_of<typename Selection::selector>(r)};
-  } else if constexpr (requires(Selection s) { s.buckets; }) {
-    if (r.buckets > 0) return {.buckets = r.buckets, .per_bucket = r.per_bucket};
-  }
-  return {};
 }
 
 /// The largest power of two up to 1 / sqrt(dim): exact in fp32, so the oracle scales alike.

@@ -8,12 +8,7 @@
 #pragma once
 
 #include <tka/form.hpp>
-#include <tka/precision/bf16.hpp>
-#include <tka/precision/fp16.hpp>
-#include <tka/precision/fp32.hpp>
-#include <tka/precision/fp8.hpp>
 #include <tka/select/bucketed.hpp>
-#include <tka/select/exact_radix.hpp>
 #include <tka/select/lightning_indexer.hpp>
 #include <tka/select/stored_scores.hpp>
 

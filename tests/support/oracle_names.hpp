@@ -27,9 +27,7 @@ constexpr oracle::visibility visibility_of() {
   using visibility = typename Form::visibility;
   return std::is_same_v<visibility, tka::visibility::all>      ? oracle::visibility::all
          : std::is_same_v<visibility, tka::visibility::causal> ? oracle::visibility::causal
-         : std::is_same_v<visibility, tka::visibility::causal_top_left>
-             ? oracle::visibility::causal_top_left
-             : oracle::visibility::sliding_window;
+                                                               : oracle::visibility::sliding_window;
 }
 
 }  // namespace support

@@ -18,7 +18,6 @@
 #include <support/arranged.hpp>
 #include <support/backend.hpp>
 #include <support/buffers.hpp>
-#include <support/cases.hpp>
 #include <support/index_inputs.hpp>
 #include <support/settings.hpp>
 
@@ -108,16 +107,13 @@ inline void check_lists(results& r) {
 }
 
 template <class Precision>
-void gather_selection(outputs<Precision>& from, places const& at, bool thresholds, results& r,
-                      bool positions = true) {
+void gather_selection(outputs<Precision>& from, places const& at, bool thresholds, results& r) {
   r.sequences.resize(at.at.size());
   int const heads = r.plan.scope_heads;
   for (std::size_t b = 0; b < at.at.size(); ++b) {
     auto& s = r.sequences[b];
-    if (positions) {
-      take_all(from.positions, at, heads, b, s.positions);
-      take_all(from.scores, at, heads, b, s.scores);
-    }
+    take_all(from.positions, at, heads, b, s.positions);
+    take_all(from.scores, at, heads, b, s.scores);
     take_all(from.count, at, heads, b, s.count);
     if (!thresholds) continue;
     take_all(from.threshold_score, at, heads, b, s.threshold_score);
@@ -126,7 +122,7 @@ void gather_selection(outputs<Precision>& from, places const& at, bool threshold
   r.stray_writes = r.stray_writes || !from.positions.all_poison() || !from.scores.all_poison() ||
                    !from.count.all_poison() || !from.threshold_score.all_poison() ||
                    !from.threshold_position.all_poison();
-  if (positions) check_lists(r);
+  check_lists(r);
 }
 
 template <class Precision>
@@ -150,21 +146,12 @@ void gather_attention(outputs<Precision>& from, places const& at, bool visible, 
                    !from.entropy_visible.all_poison() || !from.retained_mass.all_poison();
 }
 
-/// Data that broke a rule was excluded, and the call went on: `ok`, if it says of the data what the
-/// error word does.
-inline tka::status settled(tka::status s, std::uint32_t word) {
-  return s == status_of(word)   ? tka::status::ok
-         : s == tka::status::ok ? tka::status::data_error
-                                : s;
-}
-
 template <class Call>
-tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settings const& how,
-                   typename Call::selection const& by = {}) {
+tka::plan plan_for(Call const& call, tka::shape const& s, tka::options o, settings const& how) {
   if (how.scratch_limit > 0) o.scratch_limit = how.scratch_limit;
-  tka::plan p = call.plan(s, o, device_of(how.threads, how.small_blocks), by);
+  tka::plan p = call.plan(s, o, device_of(how.threads, how.small_blocks));
   if (how.schedule) p = call.reschedule(p, *how.schedule);
-  return tuned(call, p, how);
+  return p;
 }
 
 /// sparse_attention with every output, or all but the lists, before it runs: its tensors, and what
@@ -181,8 +168,7 @@ class attention_run {
         out_(a.q_places(), plan_, a.how().out),
         index_(a),
         visible_(how.metrics == tka::metrics::visible),
-        lists_(how.lists),
-        positions_(how.positions) {
+        lists_(how.lists) {
     a.fill_common(t_);
     a.fill_values(t_);
     t_.index = index_.tensors();
@@ -195,9 +181,9 @@ class attention_run {
       t_.entropy_visible = out_.entropy_visible.view();
       t_.retained_mass = out_.retained_mass.view();
     }
-    if (lists_) t_.count = out_.count.view();
-    if (lists_ && positions_) {
+    if (lists_) {
       t_.positions = out_.positions.view();
+      t_.count = out_.count.view();
       t_.scores = out_.scores.view();
     }
     if (lists_ && Selection::is_exact) {
@@ -212,12 +198,12 @@ class attention_run {
   /// Takes the outputs out of the tensors of the host; poison is left.
   results gather(tka::status status, bool stray_writes) {
     results r;
-    r.status = settled(status, error_[0]);
+    r.status = status;
     r.plan = plan_;
     r.stray_writes = stray_writes;
     r.error = error_[0];
-    if (r.status != tka::status::ok) return r;
-    if (lists_) gather_selection(out_, at_, Selection::is_exact, r, positions_);
+    if (status != tka::status::ok) return r;
+    if (lists_) gather_selection(out_, at_, Selection::is_exact, r);
     gather_attention(out_, at_, visible_, r);
     return r;
   }
@@ -227,7 +213,7 @@ class attention_run {
                              settings const& how) {
     options.metrics = how.metrics;
     options.shard = a.how().shard;
-    return plan_for(call, a.shape(), options, how, selection_of<Selection>(a.problem().rules));
+    return plan_for(call, a.shape(), options, how);
   }
 
   tka::plan plan_;
@@ -236,7 +222,6 @@ class attention_run {
   index_inputs<Selection> index_;
   bool visible_;
   bool lists_;
-  bool positions_;
   array<std::uint32_t> error_ = array<std::uint32_t>(1, 0u);
   tensors t_{};
 };
@@ -260,7 +245,7 @@ results select(arranged<Precision, Form> const& a, tka::options options, setting
   constexpr auto call = tka::select_top_k<Selection, Precision, backend, Form>;
   options.shard = a.how().shard;
   results r;
-  r.plan = plan_for(call, a.shape(), options, how, selection_of<Selection>(a.problem().rules));
+  r.plan = plan_for(call, a.shape(), options, how);
   r.status = r.plan.status;
   if (r.status != tka::status::ok) return r;
   outputs<Precision> out(a.q_places(), r.plan, a.how().out);
@@ -296,7 +281,6 @@ results select(arranged<Precision, Form> const& a, tka::options options, setting
   t.error = error.data();
   r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
   r.error = error[0];
-  r.status = settled(r.status, r.error);
   if (r.status != tka::status::ok) return r;
   gather_selection(out, a.q_places(), Selection::is_exact, r);
   return r;
@@ -341,8 +325,7 @@ results attend_lists(arranged<Precision, Form> const& a, tka::options options, l
       for (tka::location const where : a.q_places().at[b]) {
         auto const& list = given[b][n++];
         // Entries behind the list stay what they were: garbage that must not be looked at.
-        std::int32_t* const end = std::copy(list.begin(), list.end(), out.positions.at(where, h));
-        if (!how.counts) std::fill_n(end, capacity - list.size(), -1);
+        std::copy(list.begin(), list.end(), out.positions.at(where, h));
         *out.count.at(where, h) = static_cast<std::int32_t>(list.size());
       }
     }
@@ -351,7 +334,7 @@ results attend_lists(arranged<Precision, Form> const& a, tka::options options, l
   a.fill_common(t);
   a.fill_values(t);
   t.positions = out.positions.view();
-  if (how.counts) t.count = out.count.view();
+  t.count = out.count.view();
   t.o = out.o.view();
   t.lse = out.lse.view();
   t.entropy = out.entropy.view();
@@ -359,7 +342,6 @@ results attend_lists(arranged<Precision, Form> const& a, tka::options options, l
   t.error = error.data();
   r.status = run_on_backend(call, r.plan, t, how.scratch, r.stray_writes);
   r.error = error[0];
-  r.status = settled(r.status, r.error);
   if (r.status != tka::status::ok) return r;
   gather_attention(out, a.q_places(), false, r);
   return r;

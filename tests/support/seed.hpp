@@ -41,8 +41,6 @@ class random_source {
   using result_type = std::uint64_t;
 
   explicit random_source(std::string_view name = "") : name_(name), engine_(mix(name)) {}
-  /// A stream that is the same in every run.
-  random_source(std::string_view name, std::uint64_t fixed) : name_(name), engine_(fixed) {}
 
   static constexpr result_type min() { return std::mt19937_64::min(); }
   static constexpr result_type max() { return std::mt19937_64::max(); }

@@ -22,12 +22,8 @@ struct settings {
   unsigned char scratch = nan_poison;  ///< what scratch holds before the call
   tka::metrics metrics = tka::metrics::selected;
   std::int64_t scratch_limit = 0;  ///< told to a plan of CUDA; 0: the default
-  int buffers = 0;            ///< of a plan of CUDA, slices of keys on their way; 0: as it says
   bool small_blocks = false;  ///< a plan of CUDA is for a device whose blocks have 99 KB at most
-  int row_tuning = 0;         ///< of a plan of CUDA, one of `row_tunings`; 0: as it says
-  bool lists = true;          ///< positions, scores, counts, thresholds are asked for
-  bool positions = true;      ///< of these also positions and scores
-  bool counts = true;         ///< of given lists; else -1 fills what is left of them
+  bool lists = true;          ///< positions, scores, thresholds are asked for
 };
 
 }  // namespace support

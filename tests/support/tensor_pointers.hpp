@@ -15,10 +15,8 @@ namespace support {
 template <class Sources, class Function>
 void each_source_pointer(Sources& t, Function const& function) {
   if constexpr (requires { t.lengths; }) function(t.lengths);
-  if constexpr (requires { *t.block_table; }) {  // sources without pages have a member to refuse it
-    function(t.block_table);
-    function(t.table_begin);
-  }
+  if constexpr (requires { t.block_table; }) function(t.block_table);
+  if constexpr (requires { t.table_begin; }) function(t.table_begin);
   if constexpr (requires { t.cumulative; }) function(t.cumulative);
   if constexpr (requires { t.positions; }) function(t.positions);
 }
@@ -47,12 +45,6 @@ void each_pointer(Tensors& t, Function const& function) {
     function(t.scales.v.data);
   }
   if constexpr (requires { t.index; }) each_index_pointer(t.index, function);
-  if constexpr (requires { t.mask; }) {
-    function(t.mask.first);
-    function(t.mask.row_begin.data);
-    function(t.mask.row_end.data);
-    function(t.mask.drafts.data);
-  }
   if constexpr (requires { t.k_per_sequence; }) function(t.k_per_sequence);
   if constexpr (requires { t.sink_logits; }) function(t.sink_logits);
   if constexpr (requires { t.given_threshold_score; }) {

@@ -64,9 +64,8 @@ status run_backwards(Call& c, std::int32_t workers) {
 }
 
 template <class Selection, class Precision, class Form>
-void same_bits_on_any_threads(tka::options const& o, Selection const& by = {}) {
-  guarded_call<Selection, Precision, Form> c(small, o, {.kv = {1200, 641}}, support::guard::behind,
-                                             "threads", 1, by);
+void same_bits_on_any_threads(tka::options const& o) {
+  guarded_call<Selection, Precision, Form> c(small, o, {.kv = {1200, 641}});
   REQUIRE(c.plan.status == status::ok);
   c.reschedule({.workers = 1, .query_tile = 1, .splits = 1});
   c.clear(0);
@@ -104,8 +103,9 @@ TEST_CASE("[tka.phases] [tka.invariant] pages and groups: the same bits on any t
   same_bits_on_any_threads<tka::exact_radix, tka::fp16, form>(numbers);
 }
 TEST_CASE("[tka.phases] [tka.invariant] bucketed: the same bits on any threads") {
-  same_bits_on_any_threads<tka::bucketed, tka::fp32, tka::form<>>(numbers,
-                                                                  {.buckets = 50, .per_bucket = 3});
+  tka::options o = numbers;
+  o.bucketing = {.buckets = 50, .per_bucket = 3};
+  same_bits_on_any_threads<tka::bucketed, tka::fp32, tka::form<>>(o);
 }
 TEST_CASE("[tka.phases] [tka.invariant] indexer: the same bits on any threads") {
   same_bits_on_any_threads<tka::lightning_indexer<tka::exact_radix>, tka::fp32, tka::form<>>(

@@ -10,27 +10,11 @@
 #include <tka/config.hpp>
 #include <tka/detail/cpu/engine.hpp>
 #include <tka/detail/cpu/run_rows.hpp>
-#include <tka/detail/cpu/training/training_engine.hpp>
-#include <tka/device.hpp>
 
 #include <thread>
 #include <utility>
 
-namespace tka::inline TKA_ABI::detail {
-
-/// What an executor is asked to call.
-struct worker_probe {
-  void operator()(int) const noexcept {}
-};
-
-}  // namespace tka::inline TKA_ABI::detail
-
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
-
-/// Calls `function(worker)` once for each of 0 .. workers - 1, at once or not, and returns when all
-/// are done: `cpu::serial`, a `thread_team`, or the host's own.
-template <class E>
-concept executor = requires(E&& e, detail::worker_probe const& function) { e(1, function); };
+namespace tka::inline TKA_ABI {
 
 /// Runs on the processor that calls. Scores are fp32 chains over head_dim, eight lanes (sixteen
 /// with AVX-512), the same for every route to a score; bits do not depend on the number of
@@ -38,7 +22,10 @@ concept executor = requires(E&& e, detail::worker_probe const& function) { e(1, 
 struct cpu {
   using is_tka_backend = void;
 
-  using device = cpu_device;
+  /// What planning needs to know of the machine.
+  struct device {
+    int threads = 1;  ///< workers that may run at once
+  };
 
   /// This machine: all its hardware threads.
   [[nodiscard]] static device query() noexcept {
@@ -57,27 +44,15 @@ struct cpu {
   template <class Problem>
   using engine = detail::cpu::engine<Problem>;
 
-  /// Runs all phases on an executor (see `thread_team`); returns when they are done. One that
-  /// throws gives `launch_failed`: what was to be written is not all there then.
-  template <class Problem, executor Executor>
+  /// Runs all phases on an executor (see `thread_team`); returns when they are done.
+  template <class Problem, class Executor>
   [[nodiscard]] static status run(plan const& p, detail::arguments<Problem> const& a,
                                   workspace const& w, Executor&& executor) noexcept {
-    auto const run_all = [&] {
-      for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {
-        executor(p.schedule.workers, [&, phase](int worker) noexcept {
-          engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
-        });
-      }
-    };
-#if defined(__cpp_exceptions)
-    try {
-      run_all();
-    } catch (...) {
-      return status::launch_failed;
+    for (std::int32_t phase = 0; phase < p.schedule.phases; ++phase) {
+      executor(p.schedule.workers, [&, phase](int worker) noexcept {
+        engine<Problem>::run_phase(p, a, w, phase, worker, p.schedule.workers);
+      });
     }
-#else
-    run_all();
-#endif
     return status::ok;
   }
 
@@ -89,4 +64,4 @@ struct cpu {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

@@ -6,19 +6,13 @@
 
 #pragma once
 
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-#error "tka::cuda needs compute capability 8.0 or newer: compile with -arch=sm_80 or above"
-#endif
-
 #include <tka/config.hpp>
 #include <tka/detail/cuda/dispatch/engine.cuh>
 #include <tka/detail/cuda/dispatch/run_rows.cuh>
-#include <tka/detail/cuda/dispatch/training.cuh>
-#include <tka/device.hpp>
 
 #include <cuda_runtime_api.h>
 
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+namespace tka::inline TKA_ABI {
 
 /// Runs on the current device, on the stream that the call is given. All pointers are device
 /// memory. A call is enqueued as a fixed sequence of kernels: no allocation, no synchronisation, no
@@ -33,7 +27,13 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
 struct cuda {
   using is_tka_backend = void;
 
-  using device = cuda_device;
+  /// What planning needs to know of the device.
+  struct device {
+    int multiprocessors = 0;
+    int compute_capability = 0;      ///< 10 * major + minor
+    int shared_bytes_per_block = 0;  ///< with opt-in
+    int shared_bytes_per_multiprocessor = 0;
+  };
 
   /// The current device; all zero where there is none (planning then says unsupported_device).
   [[nodiscard]] static device query() noexcept {
@@ -49,7 +49,6 @@ struct cuda {
         10 * read(cudaDevAttrComputeCapabilityMajor) + read(cudaDevAttrComputeCapabilityMinor);
     d.shared_bytes_per_block = read(cudaDevAttrMaxSharedMemoryPerBlockOptin);
     d.shared_bytes_per_multiprocessor = read(cudaDevAttrMaxSharedMemoryPerMultiprocessor);
-    d.l2_bytes = read(cudaDevAttrL2CacheSize);
     return d;
   }
 
@@ -70,4 +69,4 @@ struct cuda {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

@@ -9,7 +9,6 @@
 #include <tka/config.hpp>
 
 #include <condition_variable>
-#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <thread>
@@ -18,30 +17,31 @@
 namespace tka::inline TKA_ABI {
 
 /// An executor: `team(workers, fn)` runs fn(0) .. fn(workers - 1) at once and returns when all are
-/// done. The threads start with the team and wait between calls; a call allocates nothing. Calls
-/// from several threads wait for each other; one from inside fn would wait for itself. fn must not
-/// throw.
+/// done. The threads start with the team and wait between calls; a call allocates nothing. One
+/// call at a time.
 class thread_team {
  public:
-  /// `threads` >= 1 in all, the calling one included. Throws what std::thread throws; those that
-  /// were made have ended then.
+  /// `threads` >= 1 in all, the calling one included. Throws what std::thread throws.
   explicit thread_team(int threads) {
-    starting guard{*this};
-    threads_.reserve(threads > 1 ? static_cast<std::size_t>(threads) - 1 : 0);
     for (int i = 1; i < threads; ++i) {
       threads_.emplace_back([this, i] { serve(i); });
     }
-    guard.whole = true;
   }
   thread_team(thread_team const&) = delete;
   thread_team& operator=(thread_team const&) = delete;
-  ~thread_team() { stop(); }
+  ~thread_team() {
+    {
+      std::lock_guard const lock{mutex_};
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& t : threads_) t.join();
+  }
 
   [[nodiscard]] int size() const noexcept { return static_cast<int>(threads_.size()) + 1; }
 
   template <class Function>
   void operator()(int workers, Function const& function) noexcept {
-    std::lock_guard const turn{turn_};
     {
       std::lock_guard const lock{mutex_};
       context_ = &function;
@@ -57,24 +57,6 @@ class thread_team {
   }
 
  private:
-  /// Ends the threads of a team that could not be made whole.
-  struct starting {
-    thread_team& team;
-    bool whole = false;
-    ~starting() {
-      if (!whole) team.stop();
-    }
-  };
-
-  void stop() noexcept {
-    {
-      std::lock_guard const lock{mutex_};
-      stopping_ = true;
-    }
-    wake_.notify_all();
-    for (std::thread& t : threads_) t.join();
-    threads_.clear();
-  }
   void serve(int thread) noexcept {
     std::uint64_t seen = 0;
     for (;;) {
@@ -93,7 +75,6 @@ class thread_team {
     for (int worker = thread; worker < workers_; worker += size()) invoke_(context_, worker);
   }
 
-  std::mutex turn_;  // of the thread whose call is under way
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable done_;

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+namespace tka::inline TKA_ABI {
 
 /// - sum p ln p of softmax(scale * scores), in nats: lse - sum p * x. Selections of one row can be
 /// compared by it. 0 for no scores; -inf scores do not count.
@@ -42,4 +42,4 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
   return count < 2 ? 0.0 : entropy / std::log(static_cast<double>(count));
 }
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

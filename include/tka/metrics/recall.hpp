@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+namespace tka::inline TKA_ABI {
 
 /// The share of `reference` that `selected` holds; both ascending and without duplicates, as calls
 /// emit them. 1 for an empty reference. For selections of equal size this is the retrieval
@@ -34,4 +34,4 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
   return static_cast<double>(found) / reference_count;
 }
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

@@ -11,7 +11,7 @@
 #include <cmath>
 #include <limits>
 
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+namespace tka::inline TKA_ABI {
 
 /// exp(lse of the selected - lse of all visible keys): 1 - the total variation distance between
 /// the full and the truncated distribution (arXiv 2512.07647). 1 where nothing is visible.
@@ -26,4 +26,4 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
   return lse_visible - lse;
 }
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI

@@ -21,20 +21,20 @@ struct bfloat16_t {
 
   bfloat16_t() = default;
   /// Rounds to nearest even; overflow gives infinity, NaN stays NaN.
-  TKA_INLINE constexpr explicit bfloat16_t(float value) noexcept : bits(encode(value)) {}
+  TKA_HOST_DEVICE constexpr explicit bfloat16_t(float value) noexcept : bits(encode(value)) {}
   /// Exact.
-  TKA_INLINE constexpr explicit operator float() const noexcept {
+  TKA_HOST_DEVICE constexpr explicit operator float() const noexcept {
     return detail::bits_as<float>(static_cast<std::uint32_t>(bits) << 16);
   }
 
-  [[nodiscard]] TKA_INLINE static constexpr bfloat16_t from_bits(std::uint16_t b) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr bfloat16_t from_bits(std::uint16_t b) noexcept {
     bfloat16_t h{};
     h.bits = b;
     return h;
   }
 
  private:
-  TKA_INLINE static constexpr std::uint16_t encode(float value) noexcept {
+  TKA_HOST_DEVICE static constexpr std::uint16_t encode(float value) noexcept {
     auto const x = detail::bits_as<std::uint32_t>(value);
     if ((x & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((x >> 16) | 0x40u);
     return static_cast<std::uint16_t>((x + 0x7fffu + ((x >> 16) & 1u)) >> 16);

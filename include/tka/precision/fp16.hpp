@@ -20,18 +20,18 @@ struct float16_t {
 
   float16_t() = default;
   /// Rounds to nearest even; overflow gives infinity, NaN stays NaN.
-  TKA_INLINE constexpr explicit float16_t(float value) noexcept : bits(encode(value)) {}
+  TKA_HOST_DEVICE constexpr explicit float16_t(float value) noexcept : bits(encode(value)) {}
   /// Exact.
-  TKA_INLINE constexpr explicit operator float() const noexcept { return decode(bits); }
+  TKA_HOST_DEVICE constexpr explicit operator float() const noexcept { return decode(bits); }
 
-  [[nodiscard]] TKA_INLINE static constexpr float16_t from_bits(std::uint16_t b) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr float16_t from_bits(std::uint16_t b) noexcept {
     float16_t h{};
     h.bits = b;
     return h;
   }
 
  private:
-  TKA_INLINE static constexpr std::uint16_t encode(float value) noexcept {
+  TKA_HOST_DEVICE static constexpr std::uint16_t encode(float value) noexcept {
     auto const x = detail::bits_as<std::uint32_t>(value);
     auto const sign = static_cast<std::uint16_t>((x >> 16) & 0x8000u);
     std::uint32_t const magnitude = x & 0x7fffffffu;
@@ -46,9 +46,9 @@ struct float16_t {
     std::uint32_t const odd = (magnitude >> 13) & 1u;
     return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000u + 0x0fffu + odd) >> 13));
   }
-  TKA_INLINE static constexpr float decode(std::uint16_t h) noexcept {
-    std::uint32_t const sign = (h & 0x8000u) << 16;
-    std::uint32_t const magnitude = (h & 0x7fffu) << 13;
+  TKA_HOST_DEVICE static constexpr float decode(std::uint16_t h) noexcept {
+    std::uint32_t const sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
+    std::uint32_t const magnitude = static_cast<std::uint32_t>(h & 0x7fffu) << 13;
     if (magnitude >= 0x0f800000u) return detail::bits_as<float>(sign | (magnitude + 0x70000000u));
     if (magnitude >= 0x00800000u) return detail::bits_as<float>(sign | (magnitude + 0x38000000u));
     float const tiny = detail::bits_as<float>(magnitude + 0x38800000u) - 0x1p-14f;

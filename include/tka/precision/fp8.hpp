@@ -21,11 +21,11 @@ struct float8_e4m3_t {
 
   float8_e4m3_t() = default;
   /// Rounds to nearest even; finite values beyond 448 and infinities saturate, NaN stays NaN.
-  TKA_INLINE constexpr explicit float8_e4m3_t(float value) noexcept : bits(encode(value)) {}
+  TKA_HOST_DEVICE constexpr explicit float8_e4m3_t(float value) noexcept : bits(encode(value)) {}
   /// Exact.
-  TKA_INLINE constexpr explicit operator float() const noexcept { return decode(bits); }
+  TKA_HOST_DEVICE constexpr explicit operator float() const noexcept { return decode(bits); }
 
-  [[nodiscard]] TKA_INLINE static constexpr float8_e4m3_t from_bits(std::uint8_t b) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr float8_e4m3_t from_bits(std::uint8_t b) noexcept {
     float8_e4m3_t f{};
     f.bits = b;
     return f;
@@ -33,7 +33,7 @@ struct float8_e4m3_t {
   static constexpr float max = 448.0f;
 
  private:
-  TKA_INLINE static constexpr std::uint8_t encode(float value) noexcept {
+  TKA_HOST_DEVICE static constexpr std::uint8_t encode(float value) noexcept {
     auto const x = detail::bits_as<std::uint32_t>(value);
     auto const sign = static_cast<std::uint8_t>((x >> 24) & 0x80u);
     std::uint32_t const magnitude = x & 0x7fffffffu;
@@ -48,8 +48,8 @@ struct float8_e4m3_t {
     std::uint32_t const odd = (magnitude >> 20) & 1u;
     return static_cast<std::uint8_t>(sign | ((magnitude - 0x3c000000u + 0x7ffffu + odd) >> 20));
   }
-  TKA_INLINE static constexpr float decode(std::uint8_t b) noexcept {
-    std::uint32_t const sign = (b & 0x80u) << 24;
+  TKA_HOST_DEVICE static constexpr float decode(std::uint8_t b) noexcept {
+    std::uint32_t const sign = static_cast<std::uint32_t>(b & 0x80u) << 24;
     std::uint32_t const code = b & 0x7fu;
     if (code == 0x7fu) return detail::bits_as<float>(sign | 0x7fc00000u);
     if (code >= 8u) return detail::bits_as<float>(sign | ((code << 20) + 0x3c000000u));

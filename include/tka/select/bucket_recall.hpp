@@ -7,12 +7,15 @@
 #pragma once
 
 #include <tka/config.hpp>
+#include <tka/options.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI {
+
+namespace detail {
 
 /// ln(n!) by Stirling's series; relative error below 1e-13 (std::lgamma writes a global).
 [[nodiscard]] inline double log_factorial(std::int64_t n) noexcept {
@@ -61,9 +64,7 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
   return (mean + kept * (1.0 - below)) / load;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
-
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
+}  // namespace detail
 
 /// The expected share of the k largest of n uniformly placed keys that survive keeping the
 /// `per_bucket` largest of each of `buckets` interleaved buckets: 1 - sum over buckets of
@@ -87,20 +88,13 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
   return 1.0 - excess / static_cast<double>(k);
 }
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
-
-namespace tka::inline TKA_ABI {
-
-/// Buckets for rows of any k: `per_bucket`, and a number of buckets or how many a kept key needs.
+/// Buckets for rows of any k: `per_bucket` and how many buckets a kept key needs.
 struct bucket_rule {
   std::int32_t per_bucket = 1;
-  std::int32_t fixed_buckets = 0;  ///< > 0: for every row
   double buckets_per_key = 1.0;
-  friend constexpr bool operator==(bucket_rule const&, bucket_rule const&) = default;
 
-  /// The buckets for a row that keeps k keys: the fixed number, or a multiple of 16, at least 16.
-  [[nodiscard]] TKA_INLINE constexpr std::int32_t buckets(std::int32_t k) const noexcept {
-    if (fixed_buckets > 0) return fixed_buckets;
+  /// The buckets for a row that keeps k keys: a multiple of 16, at least 16.
+  [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t buckets(std::int32_t k) const noexcept {
     double const wanted = static_cast<double>(k) * buckets_per_key;
     auto whole = static_cast<std::int64_t>(wanted);
     if (static_cast<double>(whole) < wanted) ++whole;
@@ -108,10 +102,6 @@ struct bucket_rule {
     return rounded < 16 ? 16 : rounded > (1 << 30) ? 1 << 30 : static_cast<std::int32_t>(rounded);
   }
 };
-
-}  // namespace tka::inline TKA_ABI
-
-namespace tka::inline TKA_ABI::inline TKA_BUILD {
 
 /// The rule with the least work among per_bucket 1..64 whose expected recall reaches `target`
 /// for rows of every length and every k. Work is counted as survivors times the steps of one
@@ -129,10 +119,17 @@ namespace tka::inline TKA_ABI::inline TKA_BUILD {
     double const work = kept * (4.0 + kept) / low;
     if (best_work == 0.0 || work < best_work) {
       best_work = work;
-      best = {.per_bucket = kept, .buckets_per_key = 1.0 / low};
+      best = {kept, 1.0 / low};
     }
   }
   return best;
 }
 
-}  // namespace tka::inline TKA_ABI::inline TKA_BUILD
+/// The cheapest (buckets, per_bucket) whose expected recall reaches `target` for a row that keeps
+/// k keys, whatever its length. Pure.
+[[nodiscard]] inline bucketing choose_buckets(std::int32_t k, float target) noexcept {
+  bucket_rule const rule = choose_bucket_rule(static_cast<double>(target));
+  return {.recall_target = target, .buckets = rule.buckets(k), .per_bucket = rule.per_bucket};
+}
+
+}  // namespace tka::inline TKA_ABI

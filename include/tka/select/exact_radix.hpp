@@ -8,7 +8,6 @@
 
 #include <tka/config.hpp>
 #include <tka/select/selection_tensors.hpp>
-#include <tka/status.hpp>
 
 namespace tka::inline TKA_ABI {
 
@@ -20,12 +19,7 @@ struct exact_radix {
   using selector = exact_radix;
   using score_source = detail::query_key_scores;
   using tensors = detail::no_tensors;
-  using row_numbers = detail::no_numbers;
   static constexpr bool is_exact = true;
-
-  [[nodiscard]] TKA_INLINE constexpr status check() const noexcept { return status::ok; }
-  [[nodiscard]] TKA_INLINE constexpr row_numbers derive() const noexcept { return {}; }
-  friend constexpr bool operator==(exact_radix const&, exact_radix const&) = default;
 };
 
 }  // namespace tka::inline TKA_ABI

@@ -32,8 +32,8 @@ struct page_132 {};
 /// summed in head order in fp32; one score for all attention heads (scope::all_heads). From
 /// DeepSeek-V3.2-Exp, formula (1); there the query's scale and head_dim^-0.5 are folded into the
 /// weights, and so they must be here. `Selector` keeps the largest. NaN passes the ReLU.
-/// `append_index_keys` writes index keys and `quantize_row` index queries, with Hadamard rotation
-/// and power-of-two scales where asked for.
+/// `append` and `quantize_rows` write index keys and queries, with Hadamard rotation and
+/// power-of-two scales where asked for.
 template <class Selector, class IndexPrecision = index_fp8, class Layout = index_layout::plain>
 struct lightning_indexer {
   static_assert(selector_policy<Selector>,
@@ -44,8 +44,6 @@ struct lightning_indexer {
   using precision = IndexPrecision;
   using cache_layout = Layout;
   static constexpr bool is_exact = Selector::is_exact;
-
-  Selector by{};  ///< the selector with its numbers
 
   struct tensors {
     /// [batch, index_heads, q_len, index_dim]

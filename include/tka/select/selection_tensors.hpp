@@ -14,11 +14,6 @@ namespace detail {
 
 struct no_tensors {};
 
-/// The numbers of a selector that needs none.
-struct no_numbers {
-  friend constexpr bool operator==(no_numbers const&, no_numbers const&) = default;
-};
-
 struct query_key_scores {};  ///< q.k, one score a query head
 struct index_scores {};      ///< the lightning indexer, one score for all heads
 struct given_scores {};      ///< an array of the caller's

@@ -6,10 +6,7 @@
 
 #pragma once
 
-#include <tka/fault.hpp>
-#include <tka/shape.hpp>
 #include <tka/source/location.hpp>
-#include <tka/tensor_view.hpp>
 
 #include <cstdint>
 
@@ -26,36 +23,27 @@ struct contiguous {
     /// [batch] keys of each sequence, in the backend's memory; null: shape.kv_len for all.
     /// A length outside 0..kv_len makes the rows of its sequence empty.
     std::int32_t const* lengths = nullptr;
-
-    detail::paged_only<0> block_table{};
-    detail::paged_only<1> table_stride{};
-    detail::paged_only<2> table_begin{};
-    detail::paged_only<3> pages{};
   };
 
-  /// What is missing to find a token, and to know how many there are.
-  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const&,
-                                                               shape const&) noexcept {
-    return {};
-  }
-  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const&, shape const&) noexcept {
-    return {};
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const&) noexcept {
+    return true;
   }
   /// The keys of sequence `b`; negative: the data breaks a rule.
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
-                                                                std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t length(tensors const& t,
+                                                                     std::int32_t b,
+                                                                     std::int32_t bound) noexcept {
     if (t.lengths == nullptr) return bound;
     std::int32_t const n = t.lengths[b];
     return n < 0 || n > bound ? -1 : n;
   }
   /// The keys that sequence `b` has room for; negative: the data breaks a rule.
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t room(tensors const&, std::int32_t,
-                                                              std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const&, std::int32_t,
+                                                                   std::int32_t bound) noexcept {
     return bound;
   }
-  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const&, std::int32_t b,
-                                                            std::int32_t local,
-                                                            std::int32_t) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const&, std::int32_t b,
+                                                                 std::int32_t local,
+                                                                 std::int32_t) noexcept {
     return {b, local};
   }
 };
@@ -69,35 +57,25 @@ struct uniform {
   using part = form_part::query_source;
 
   struct tensors {
-    /// [batch, q_len] position of each query token; null: query i sits at kv_len - q_len + i, the
-    /// last ones (with visibility::causal_top_left at i, the first ones).
+    /// [batch, q_len] position of each query token; null: query i sits at kv_len - q_len + i.
     std::int32_t const* positions = nullptr;
-    /// Elements from one sequence to the next; 0: the same positions for all.
-    std::int64_t positions_stride = unset_stride;
+    std::int64_t positions_stride = 0;  ///< elements from one sequence to the next
   };
 
-  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const&,
-                                                               shape const&) noexcept {
-    return {};
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const&) noexcept {
+    return true;
   }
-  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const& t, shape const& s) noexcept {
-    if (t.positions != nullptr && s.batch > 1 && t.positions_stride == unset_stride) {
-      return {status::invalid_stride, tensor_name::positions_stride};
-    }
-    return {};
-  }
-  [[nodiscard]] TKA_INLINE static constexpr std::int32_t length(tensors const&, std::int32_t,
-                                                                std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t length(tensors const&, std::int32_t,
+                                                                     std::int32_t bound) noexcept {
     return bound;
   }
-  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const&, std::int32_t b,
-                                                            std::int32_t i) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const&, std::int32_t b,
+                                                                 std::int32_t i) noexcept {
     return {b, i};
   }
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t position(tensors const& t, std::int32_t b,
-                                                                  std::int32_t i,
-                                                                  std::int32_t q_len,
-                                                                  std::int64_t kv_len) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t position(
+      tensors const& t, std::int32_t b, std::int32_t i, std::int32_t q_len,
+      std::int64_t kv_len) noexcept {
     if (t.positions == nullptr) return kv_len - q_len + i;
     return t.positions[b * t.positions_stride + i];
   }

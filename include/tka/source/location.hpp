@@ -23,21 +23,4 @@ struct location {
   std::int64_t token;
 };
 
-namespace detail {
-
-/// Stands where a source with pages has a member, so that giving it is told in one sentence. (Not
-/// [[no_unique_address]]: nvcc 13.0 then places what follows elsewhere in kernels than on the
-/// host.)
-template <int Member>
-struct paged_only {
-  paged_only() = default;
-  template <class T>
-  TKA_INLINE constexpr paged_only(T const&) noexcept {
-    static_assert(sizeof(T) == 0,
-                  "tka::form: this kv source has no pages; use form<kv::paged> for a block_table");
-  }
-};
-
-}  // namespace detail
-
 }  // namespace tka::inline TKA_ABI

@@ -6,8 +6,6 @@
 
 #pragma once
 
-#include <tka/fault.hpp>
-#include <tka/shape.hpp>
 #include <tka/source/location.hpp>
 
 #include <cstdint>
@@ -28,42 +26,28 @@ struct paged {
     /// [batch, ceil(kv_len / page_size)] page numbers; required. A page outside 0..pages - 1 is
     /// never read and its tokens are invisible.
     std::int32_t const* block_table = nullptr;
-    /// Elements from one sequence's table to the next; not 0 where there are several.
-    std::int64_t table_stride = 0;
+    std::int64_t table_stride = 0;  ///< elements from one sequence's table to the next
     /// [batch] where the table of each sequence begins (CSR); null: b * table_stride.
     std::int32_t const* table_begin = nullptr;
-    std::int32_t pages = 0;  ///< pages that exist; required
+    std::int32_t pages = 0;  ///< pages that exist
   };
 
-  /// What is missing to find a token.
-  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const& t,
-                                                               shape const& s) noexcept {
-    if (t.block_table == nullptr) return {status::null_pointer, tensor_name::block_table};
-    if (t.pages < 0 || (t.pages == 0 && s.kv_len > 0)) {
-      return {status::invalid_block_table, tensor_name::pages};
-    }
-    if (s.batch > 1 && t.table_begin == nullptr && t.table_stride == 0) {
-      return {status::invalid_block_table, tensor_name::table_stride};
-    }
-    return {};
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const& t) noexcept {
+    return t.lengths != nullptr && t.block_table != nullptr;
   }
-  /// The same, and to know how many there are.
-  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const& t, shape const& s) noexcept {
-    if (t.lengths == nullptr) return {status::null_pointer, tensor_name::kv_lengths};
-    return check_places(t, s);
-  }
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
-                                                                std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t length(tensors const& t,
+                                                                     std::int32_t b,
+                                                                     std::int32_t bound) noexcept {
     std::int32_t const n = t.lengths[b];
     return n < 0 || n > bound ? -1 : n;
   }
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t room(tensors const&, std::int32_t,
-                                                              std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const&, std::int32_t,
+                                                                   std::int32_t bound) noexcept {
     return bound;
   }
-  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const& t, std::int32_t b,
-                                                            std::int32_t local,
-                                                            std::int32_t page_size) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
+                                                                 std::int32_t local,
+                                                                 std::int32_t page_size) noexcept {
     std::int64_t const begin = t.table_begin != nullptr ? t.table_begin[b] : b * t.table_stride;
     std::int32_t const page = t.block_table[begin + local / page_size];
     if (page < 0 || page >= t.pages) return {-1, 0};

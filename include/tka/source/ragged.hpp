@@ -6,8 +6,6 @@
 
 #pragma once
 
-#include <tka/fault.hpp>
-#include <tka/shape.hpp>
 #include <tka/source/location.hpp>
 
 #include <cstdint>
@@ -25,34 +23,25 @@ struct ragged {
     /// [batch + 1] in the backend's memory, ascending, required. A difference outside 0..kv_len
     /// makes the rows of its sequence empty.
     std::int32_t const* cumulative = nullptr;
-
-    detail::paged_only<0> block_table{};
-    detail::paged_only<1> table_stride{};
-    detail::paged_only<2> table_begin{};
-    detail::paged_only<3> pages{};
   };
 
-  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const& t,
-                                                               shape const&) noexcept {
-    if (t.cumulative == nullptr) return {status::null_pointer, tensor_name::kv_cumulative};
-    return {};
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const& t) noexcept {
+    return t.cumulative != nullptr;
   }
-  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const& t, shape const& s) noexcept {
-    return check_places(t, s);
-  }
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t length(tensors const& t, std::int32_t b,
-                                                                std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t length(tensors const& t,
+                                                                     std::int32_t b,
+                                                                     std::int32_t bound) noexcept {
     std::int64_t const n = std::int64_t{t.cumulative[b + 1]} - t.cumulative[b];
     return t.cumulative[b] < 0 || n < 0 || n > bound ? -1 : n;
   }
   /// Behind it the next sequence begins.
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t room(tensors const& t, std::int32_t b,
-                                                              std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t room(tensors const& t, std::int32_t b,
+                                                                   std::int32_t bound) noexcept {
     return length(t, b, bound);
   }
-  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const& t, std::int32_t b,
-                                                            std::int32_t local,
-                                                            std::int32_t) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
+                                                                 std::int32_t local,
+                                                                 std::int32_t) noexcept {
     return {0, std::int64_t{t.cumulative[b]} + local};
   }
 };
@@ -71,32 +60,26 @@ struct ragged {
     /// [batch + 1] in the backend's memory, ascending, required. A difference outside 0..q_len
     /// skips its sequence.
     std::int32_t const* cumulative = nullptr;
-    /// [total tokens] position of each query token; null: the last ones of the sequence
-    /// (with visibility::causal_top_left the first ones).
+    /// [total tokens] position of each query token; null: the last ones of the sequence.
     std::int32_t const* positions = nullptr;
   };
 
-  [[nodiscard]] TKA_INLINE static constexpr fault check_places(tensors const& t,
-                                                               shape const&) noexcept {
-    if (t.cumulative == nullptr) return {status::null_pointer, tensor_name::query_cumulative};
-    return {};
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr bool complete(tensors const& t) noexcept {
+    return t.cumulative != nullptr;
   }
-  [[nodiscard]] TKA_INLINE static constexpr fault check(tensors const& t, shape const& s) noexcept {
-    return check_places(t, s);
-  }
-  [[nodiscard]] TKA_INLINE static constexpr std::int32_t length(tensors const& t, std::int32_t b,
-                                                                std::int32_t bound) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int32_t length(tensors const& t,
+                                                                     std::int32_t b,
+                                                                     std::int32_t bound) noexcept {
     std::int64_t const n = std::int64_t{t.cumulative[b + 1]} - t.cumulative[b];
     return t.cumulative[b] < 0 || n < 0 || n > bound ? -1 : static_cast<std::int32_t>(n);
   }
-  [[nodiscard]] TKA_INLINE static constexpr location locate(tensors const& t, std::int32_t b,
-                                                            std::int32_t i) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr location locate(tensors const& t, std::int32_t b,
+                                                                 std::int32_t i) noexcept {
     return {0, std::int64_t{t.cumulative[b]} + i};
   }
-  [[nodiscard]] TKA_INLINE static constexpr std::int64_t position(tensors const& t, std::int32_t b,
-                                                                  std::int32_t i,
-                                                                  std::int32_t q_len,
-                                                                  std::int64_t kv_len) noexcept {
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr std::int64_t position(
+      tensors const& t, std::int32_t b, std::int32_t i, std::int32_t q_len,
+      std::int64_t kv_len) noexcept {
     if (t.positions == nullptr) return kv_len - q_len + i;
     return t.positions[std::int64_t{t.cumulative[b]} + i];
   }

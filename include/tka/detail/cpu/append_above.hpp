@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// Appends the keys above a gate to a list, in order: the hot loop of selection.
+/// Moves the keys above a gate behind a list, in order: the hot loop of selection.
 
 #pragma once
 
@@ -16,7 +16,7 @@
 #include <array>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 #if defined(__AVX512F__)
 
@@ -43,7 +43,7 @@ inline constexpr std::int32_t key_lane_count = 16;
   asm("kmovw %1, %0" : "=r"(bits) : "k"(set));
   return __builtin_popcount(bits);
 }
-/// Stores the lanes of `set` one after the other, and something after them: a whole register.
+/// Stores the lanes of `set` one behind the other, and something behind them: a whole register.
 inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
   // Not the form that writes to memory: that one is slow on Zen 4.
   _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(set, x));
@@ -85,7 +85,7 @@ inline constexpr std::int32_t key_lane_count = 8;
 }
 inline constexpr std::array<std::uint64_t, 256> lane_orders = make_lane_orders();
 
-/// Stores the lanes of `set` one after the other, and something after them: a whole register.
+/// Stores the lanes of `set` one behind the other, and something behind them: a whole register.
 inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
   __m256i const order =
       _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(lane_orders[set])));
@@ -97,7 +97,7 @@ inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
 #if defined(__AVX2__)
 
 /// Appends those of key[0 .. count) above `gate` with indices first, first + 1, ...; returns the
-/// new size. May write up to `count` entries after `size`, whatever it keeps.
+/// new size. May write up to `count` entries behind `size`, whatever it keeps.
 [[nodiscard, gnu::noinline]] inline std::int32_t append_above(
     ordered_key const* key, std::int32_t count, std::int32_t first, ordered_key gate,
     ordered_key* out_key, std::int32_t* out_index, std::int32_t size) noexcept {
@@ -130,7 +130,7 @@ inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
   key_lanes const bound = splat_key(limit);
   std::int32_t size = 0;
   std::int32_t i = 0;
-  // What is written never lies after what has been read.
+  // What is written never lies behind what has been read.
   for (; i + key_lane_count <= count; i += key_lane_count) {
     key_lanes const k = load_keys(key + i);
     key_lanes const x = load_keys(index + i);
@@ -218,4 +218,4 @@ inline void store_set(std::int32_t* out, key_lanes x, lane_set set) noexcept {
 
 #endif
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

@@ -7,16 +7,12 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cpu/arithmetic.hpp>
 #include <tka/detail/cpu/dot_products.hpp>
 #include <tka/detail/cpu/lanes.hpp>
-#include <tka/detail/cpu/tuning.hpp>
+#include <tka/detail/cpu/tile.hpp>
 #include <tka/form.hpp>
-#include <tka/layout/mla_656.hpp>
-#include <tka/layout/page_132.hpp>
 #include <tka/scale_view.hpp>
 #include <tka/select/lightning_indexer.hpp>
-#include <tka/shape.hpp>
 #include <tka/source/location.hpp>
 #include <tka/tensor_view.hpp>
 
@@ -25,7 +21,7 @@
 #include <cstring>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 /// Widens `dim` stored values and multiplies them by their scales.
 template <class T>
@@ -67,21 +63,22 @@ struct scaled_rows {
   }
 };
 
-/// DeepSeek's 656-byte rows.
+/// DeepSeek's 656-byte rows: 512 e4m3, four fp32 scales, 64 bf16.
 struct mla_656_rows {
   using element = float;
   static constexpr bool in_place = false;
+  static constexpr int latent_dim = 512;
+  static constexpr int rope_dim = 64;
   tensor_view<float8_e4m3_t const> view;
 
   void widen_to(location at, int dim, float* out) const noexcept {
-    using parts = mla_656_row;
     float8_e4m3_t const* const row = view.at(at.outer, 0, at.token);
-    float scale[parts::scales];
-    std::memcpy(scale, row + parts::scales_at, sizeof(scale));
-    widen_row(row, parts::latent_dim, scale, 1, out);
-    if (dim > parts::latent_dim) {
-      auto const* rope = reinterpret_cast<bfloat16_t const*>(row + parts::rope_at);
-      widen_row(rope, parts::rope_dim, nullptr, 0, out + parts::latent_dim);
+    float scale[latent_dim / scale_block];
+    std::memcpy(scale, row + latent_dim, sizeof(scale));
+    widen_row(row, latent_dim, scale, 1, out);
+    if (dim > latent_dim) {
+      auto const* rope = reinterpret_cast<bfloat16_t const*>(row + latent_dim + sizeof(scale));
+      widen_row(rope, rope_dim, nullptr, 0, out + latent_dim);
     }
   }
 };
@@ -95,22 +92,27 @@ struct index_page_rows {
   std::int64_t page_size;
 
   void widen_to(location at, int dim, float* out) const noexcept {
-    page_132_geometry const page{page_size, dim};
-    widen_row(view.at(at.outer, 0, 0) + page.row_at(at.token), dim, nullptr, 0, out);
+    widen_row(view.at(at.outer, 0, 0) + at.token * dim, dim, nullptr, 0, out);
+  }
+  [[nodiscard]] float scale(location at, int dim) const noexcept {
+    float value;
+    std::memcpy(&value, view.at(at.outer, 0, 0) + page_size * dim + at.token * 4, sizeof(value));
+    return value;
   }
 };
 
 /// Keys that dot_products can take: addresses of stored rows, or of rows widened into `wide`.
 template <class Rows>
 struct row_tile {
-  typename Rows::element const* address[tile_keys + tuned.keys_ahead];
+  static_assert(chunk_keys <= tile_keys);
+  typename Rows::element const* address[tile_keys + keys_ahead];
 
   /// Resolves `count` locations. One that is not there gets a row of zeros; callers mask it.
   void resolve(Rows const& rows, location const* at, int count, int dim, float* wide) noexcept {
     for (int i = 0; i < count; ++i) resolve_run(rows, at[i], i, 1, dim, wide);
   }
 
-  /// The same for `count` tokens that lie one after the other, the first at `at`: entries `to` and
+  /// The same for `count` tokens that lie one behind the other, the first at `at`: entries `to` and
   /// following.
   void resolve_run(Rows const& rows, location at, int to, int count, int dim,
                    float* wide) noexcept {
@@ -130,18 +132,6 @@ struct row_tile {
   }
 };
 
-/// Keys of an indexer under its layout; their scales multiply the finished sums.
-template <class Layout, class Key>
-[[nodiscard]] inline auto index_rows(tensor_view<Key const> k, std::int64_t page_size) noexcept {
-  if constexpr (std::is_same_v<Layout, index_layout::page_132>) {
-    return index_page_rows{k, page_size};
-  } else if constexpr (sizeof(Key) == 1) {
-    return scaled_rows<Key>{k, {}, 0};
-  } else {
-    return plain_rows<Key>{k, 0};
-  }
-}
-
 /// How k is read under a cache layout.
 template <class Layout, class Key>
 [[nodiscard]] inline auto key_rows(tensor_view<Key const> k, auto const& scales,
@@ -156,6 +146,11 @@ template <class Layout, class Key>
     return plain_rows<Key>{k, head};
   }
 }
+
+/// What dot_products meets when it reads k under a cache layout.
+template <class Layout, class Key>
+using key_element =
+    std::conditional_t<std::is_same_v<Layout, layout::plain> && sizeof(Key) != 1, Key, float>;
 
 /// How v is read under a cache layout; MLA's v is the front of its k.
 template <class Layout, class Key, class Value>
@@ -172,17 +167,4 @@ template <class Layout, class Key, class Value>
   }
 }
 
-/// The keys that a source scores for one of its scanning heads.
-template <class Source, class Arguments>
-[[nodiscard]] inline auto scanned_rows(Arguments const& a, shape const& s,
-                                       std::int64_t head) noexcept {
-  using layout_type = typename Source::key_layout;
-  if constexpr (std::is_same_v<layout_type, index_layout::plain> ||
-                std::is_same_v<layout_type, index_layout::page_132>) {
-    return index_rows<layout_type>(Source::keys(a), s.page_size);
-  } else {
-    return key_rows<layout_type>(Source::keys(a), a.scales, head);
-  }
-}
-
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

@@ -7,16 +7,15 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cpu/arithmetic.hpp>
 #include <tka/detail/cpu/lanes.hpp>
-#include <tka/detail/cpu/tuning.hpp>
+#include <tka/detail/cpu/tile.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 /// Keys that are widened two registers at a time; their queries lie in the same order.
 template <class K>
@@ -122,7 +121,7 @@ template <int Rows, int Dim, class K>
 template <class K>
 inline void fetch_rows(K const* const* keys, int wanted, int left, int dim) noexcept {
   constexpr int line = 64 / sizeof(K);
-  for (int i = tuned.keys_ahead; i < tuned.keys_ahead + wanted && i < left; ++i) {
+  for (int i = keys_ahead; i < keys_ahead + wanted && i < left; ++i) {
     for (int d = 0; d < dim; d += line) __builtin_prefetch(keys[i] + d, 0, 2);
   }
 }
@@ -153,7 +152,7 @@ inline void dot_rows(float const* q, K const* const* keys, int count, int reach,
 template <int Dim, class K>
 inline void dot_tile(float const* q, int rows, K const* const* keys, int count, int reach, int dim,
                      float* out, std::int64_t out_stride) noexcept {
-  constexpr int near = tuned.near_keys;
+  constexpr int near = 32;  // keys that stay in the first-level cache while all rows pass
   for (int first = 0; first < count; first += near) {
     int const n = std::min(near, count - first);
     int r = 0;
@@ -185,4 +184,4 @@ template <class K>
   tile(q, rows, keys, count, reach, dim, out, out_stride);
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

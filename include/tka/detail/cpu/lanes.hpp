@@ -14,19 +14,20 @@
 
 #include <Eigen/Core>
 
-#if defined(__SSE2__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
 #include <cstdint>
 #include <cstring>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 /// Eigen's widest float packet for the target: 4, 8 or 16 lanes. Fixed-size Eigen arrays would say
 /// the same, but g++ 12 keeps blocks of them in memory; packets stay in registers.
 using lanes = Eigen::internal::packet_traits<float>::type;
 inline constexpr int lane_count = sizeof(lanes) / sizeof(float);
+static_assert(lane_count <= 16, "tka::cpu: head sizes are multiples of 16; widen head_dim_served");
 
 [[nodiscard]] inline lanes splat(float x) noexcept { return Eigen::internal::pset1<lanes>(x); }
 [[nodiscard]] inline lanes load(float const* p) noexcept {
@@ -41,48 +42,25 @@ inline constexpr int lane_count = sizeof(lanes) / sizeof(float);
   return x;
 }
 inline void store(float* p, lanes x) noexcept { Eigen::internal::pstoreu(p, x); }
-
-[[nodiscard]] inline float first_lane(lanes x) noexcept { return Eigen::internal::pfirst(x); }
-
-// Operators, not Eigen's functions: where those are not inlined the linker keeps one of them for
-// all files that have the same registers, also if it was compiled for another processor.
-[[nodiscard]] inline lanes add(lanes a, lanes b) noexcept { return a + b; }
-[[nodiscard]] inline lanes subtract(lanes a, lanes b) noexcept { return a - b; }
-[[nodiscard]] inline lanes multiply(lanes a, lanes b) noexcept { return a * b; }
-#if defined(__FMA__)
-[[nodiscard]] inline __m128 fused_or_not(__m128 a, __m128 b, __m128 c) noexcept {
-  return _mm_fmadd_ps(a, b, c);
+[[nodiscard]] inline lanes add(lanes a, lanes b) noexcept { return Eigen::internal::padd(a, b); }
+[[nodiscard]] inline lanes subtract(lanes a, lanes b) noexcept {
+  return Eigen::internal::psub(a, b);
 }
-[[nodiscard]] inline __m256 fused_or_not(__m256 a, __m256 b, __m256 c) noexcept {
-  return _mm256_fmadd_ps(a, b, c);
-}
-#endif
-#if defined(__AVX512F__)
-[[nodiscard]] inline __m512 fused_or_not(__m512 a, __m512 b, __m512 c) noexcept {
-  return _mm512_fmadd_ps(a, b, c);
-}
-#endif
-template <class Lanes>
-[[nodiscard]] inline Lanes fused_or_not(Lanes a, Lanes b, Lanes c) noexcept {
-  return Eigen::internal::pmadd(a, b, c);
+[[nodiscard]] inline lanes multiply(lanes a, lanes b) noexcept {
+  return Eigen::internal::pmul(a, b);
 }
 /// a * b + c, fused wherever the target fuses: the same operation in every use.
 [[nodiscard]] inline lanes multiply_add(lanes a, lanes b, lanes c) noexcept {
-  return fused_or_not(a, b, c);
+  return Eigen::internal::pmadd(a, b, c);
 }
 /// x where x > 0 or NaN, else 0.
 [[nodiscard]] inline lanes rectify(lanes x) noexcept {
-  lanes const zero{};
-  return x <= zero ? zero : x;
-}
-/// The larger of a and b; NaN of either passes.
-[[nodiscard]] inline lanes larger_or_nan(lanes a, lanes b) noexcept {
-  lanes const larger = a < b ? b : a;
-  return b == b ? larger : b;
+  lanes const zero = splat(0.0f);
+  return Eigen::internal::pandnot(x, Eigen::internal::pcmp_le(x, zero));
 }
 /// value where x >= limit or x is NaN, else 0.
 [[nodiscard]] inline lanes keep_from(lanes x, float limit, lanes value) noexcept {
-  return x < splat(limit) ? lanes{} : value;
+  return Eigen::internal::pandnot(value, Eigen::internal::pcmp_lt(x, splat(limit)));
 }
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // of a register type, as an argument
@@ -136,6 +114,18 @@ using lane_square = Eigen::internal::PacketBlock<lanes, lane_count>;
     for (int i = 0; i < lane_count; i += 2 * step) part[i] += part[i + step];
   }
   return part[0];
+}
+
+/// e^x with e^x = 0 below the normal range (Eigen's clamps there) and NaN passed on.
+[[nodiscard]] inline lanes exponential(lanes x) noexcept {
+  return keep_from(x, -87.0f, Eigen::internal::pexp(x));
+}
+/// One float, by the same instructions.
+[[nodiscard]] inline float exponential(float x) noexcept {
+  return Eigen::internal::pfirst(exponential(splat(x)));
+}
+[[nodiscard]] inline lanes hyperbolic_tangent(lanes x) noexcept {
+  return Eigen::internal::ptanh(x);
 }
 
 /// Integers of the same width, for bit work that Eigen 3.4 has no packets for.
@@ -224,4 +214,4 @@ inline void widen_dealt(bfloat16_t const* p, lanes& even, lanes& odd) noexcept {
   return same_bits<lanes>(sign | (~nan & wide) | (nan & 0x7fc00000u));
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

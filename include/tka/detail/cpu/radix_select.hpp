@@ -14,7 +14,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 /// Memory that radix selects of one worker share.
 struct radix_scratch {
@@ -62,21 +62,21 @@ struct found_gate {
     std::uint32_t const in_bin = scratch.histogram[bin];
     span = std::min(span - (bin << shift), (1u << shift) - 1u);
     low += bin << shift;
-    auto const first = key_of_radix_bits(low);
+    auto const first = static_cast<ordered_key>(low ^ 0x80000000u);
     if (in_bin == wanted) return {first, false};  // lower digits do not matter
     if (span == 0) return {first, true};
     if (in_bin + 16u <= static_cast<std::uint32_t>(scratch.spare_room)) {
       // Only the keys of this bin are looked at again.
-      size = copy_between(key, size, first, key_of_radix_bits(low + span), scratch.spare);
+      size = copy_between(key, size, first, static_cast<ordered_key>((low + span) ^ 0x80000000u),
+                          scratch.spare);
       key = scratch.spare;
     }
   }
 }
 
 /// Moves the `keep` largest of `size` candidates to the front, in their old order; of equal keys
-/// the earlier stay. No key is that of -inf or below. Returns the gate: a later candidate must be
-/// above it to count. The index list must be ascending for the tie rule of the library (smaller
-/// position first).
+/// the earlier stay. Returns the gate: a later candidate must be above it to count. The index
+/// list must be ascending for the tie rule of the library (smaller position first).
 [[nodiscard, gnu::noinline]] inline ordered_key keep_largest(
     ordered_key* key, std::int32_t* index, std::int32_t size, std::int32_t keep,
     radix_scratch const& scratch) noexcept {
@@ -101,4 +101,4 @@ struct found_gate {
   return gate;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

@@ -7,17 +7,15 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cpu/float_mode.hpp>
 #include <tka/detail/shared/crew.hpp>
 #include <tka/status.hpp>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 template <class Work>
 void run_rows(Work const& work) noexcept {
-  float_mode const mode{};
   constexpr one_thread crew{};
   float buffer[Work::buffered];
   for (std::int32_t b = 0; b < work.sequences(); ++b) {
@@ -27,4 +25,4 @@ void run_rows(Work const& work) noexcept {
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

@@ -2,22 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// From scores to logits, and the softmax sums of a run of logits.
+/// Softmax in one pass: maximum, sum and the accumulator of the entropy, merged in fixed order.
 
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cpu/arithmetic.hpp>
-#include <tka/detail/cpu/functions.hpp>
 #include <tka/detail/cpu/lanes.hpp>
-#include <tka/detail/shared/softmax_sums.hpp>
 
-#include <algorithm>
-#include <cstdint>
+#include <cmath>
+#include <limits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
-using softmax_sums = basic_softmax_sums<lane_math>;
+inline constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 
 /// From a score to a logit: scale, then the soft cap.
 struct logit_map {
@@ -29,11 +26,36 @@ struct logit_map {
     for (int i = 0; i < count; i += lane_count) {
       lanes s = multiply(load(x + i), splat(scale));
       if (soft_cap > 0.0f) {
-        // A quotient: the reciprocal of a tiny cap is infinite, and of others it rounds twice.
-        s = multiply(splat(soft_cap), hyperbolic_tangent(s / splat(soft_cap)));
+        s = multiply(splat(soft_cap), hyperbolic_tangent(multiply(s, splat(1.0f / soft_cap))));
       }
       store(x + i, s);
     }
+  }
+};
+
+/// Sums over a set of logits x: max, sum of e^(x - max), sum of e^(x - max) * (x - max). The empty
+/// set has sum 0.
+struct softmax_sums {
+  float max = minus_infinity;
+  float sum = 0.0f;
+  float weighted = 0.0f;
+
+  /// Refers the sums to another maximum; returns the factor for what else was summed with them.
+  float refer_to(float new_max) noexcept {
+    float const factor = empty() ? 0.0f : exponential(max - new_max);
+    // Zero times infinity must not arise where nothing was summed yet or all of it vanishes.
+    weighted = factor == 0.0f ? 0.0f : factor * (weighted + sum * (max - new_max));
+    sum *= factor;
+    max = new_max;
+    return factor;
+  }
+  [[nodiscard]] bool empty() const noexcept { return sum == 0.0f; }
+  [[nodiscard]] float lse() const noexcept {
+    return empty() ? minus_infinity : max + std::log(sum);
+  }
+  /// - sum p ln p; 0 for the empty set.
+  [[nodiscard]] float entropy() const noexcept {
+    return empty() ? 0.0f : std::log(sum) - weighted / sum;
   }
 };
 
@@ -67,36 +89,19 @@ struct logit_map {
   return factor;
 }
 
-/// Adds `next`, a later part, to `sums`. Not inlined: every caller runs the same instructions.
+/// Adds `next`, a later part, to `sums`.
 [[gnu::noinline]] inline void merge(softmax_sums& sums, softmax_sums const& next) noexcept {
-  sums.merge(next);
-}
-
-/// The sums over one tile of scores, of which `count` exist; visible(j) says which of them count.
-template <class Visible>
-[[nodiscard]] inline softmax_sums sums_of_tile(logit_map const& to_logit, float const* score,
-                                               std::int32_t count, Visible&& visible) noexcept {
-  alignas(64) float logit[tile_keys];
-  std::copy_n(score, count, logit);
-  std::fill(logit + count, logit + tile_keys, minus_infinity);
-  to_logit.apply(logit, tile_keys);
-  for (std::int32_t j = 0; j < tile_keys; ++j) {
-    if (j >= count || !visible(j)) logit[j] = minus_infinity;
+  if (next.empty()) return;
+  if (sums.empty()) {
+    sums = next;
+    return;
   }
-  softmax_sums part{};
-  (void)accumulate(part, logit, tile_keys);
-  return part;
+  softmax_sums other = next;
+  float const largest = next.max > sums.max ? next.max : sums.max;
+  sums.refer_to(largest);
+  other.refer_to(largest);
+  sums.sum += other.sum;
+  sums.weighted += other.weighted;
 }
 
-/// Turns `count` scores of a step into weights, in place (there is room for step_keys), and adds
-/// them to `sums`. Returns what earlier sums of values must be multiplied by.
-[[nodiscard]] inline float add_step(softmax_sums& sums, logit_map const& to_logit, float* x,
-                                    std::int32_t count) noexcept {
-  // After the last key stand no logits: first something harmless, then nothing.
-  std::fill(x + count, x + step_keys, 0.0f);
-  to_logit.apply(x, step_keys);
-  std::fill(x + count, x + step_keys, minus_infinity);
-  return accumulate(sums, x, step_keys);
-}
-
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

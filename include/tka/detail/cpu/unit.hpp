@@ -9,19 +9,19 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/shared/problem.hpp>
-#include <tka/detail/shared/score/source.hpp>
 #include <tka/detail/shared/sequence.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 inline void report(std::uint32_t* word, data_error bit) noexcept {
   if (word == nullptr) return;
-  // Not std::atomic_ref, which libc++ has from 19 on.
-  __atomic_fetch_or(word, static_cast<std::uint32_t>(bit), __ATOMIC_RELAXED);
+  std::atomic_ref<std::uint32_t>{*word}.fetch_or(static_cast<std::uint32_t>(bit),
+                                                 std::memory_order_relaxed);
 }
 
 /// Sequence b of a call; what is wrong with it goes into the error word.
@@ -38,50 +38,37 @@ struct unit_index {
   std::int32_t first;  ///< first query token
 };
 
+/// Heads that scan on their own: key heads, or one for an indexer; given scores have one a scope.
+template <class Problem>
+[[nodiscard]] constexpr std::int32_t scan_heads(shape const& s) noexcept {
+  if (Problem::by_query_key || !Problem::selects) return s.kv_heads;
+  return Problem::by_index ? 1 : Problem::scope_heads(s);
+}
+
+/// Score rows of one token in one unit, before heads are combined.
+template <class Problem>
+[[nodiscard]] constexpr std::int32_t score_rows(shape const& s) noexcept {
+  return Problem::by_query_key ? s.group() : 1;
+}
+
 /// Selections of one token in one unit.
 template <class Problem>
-[[nodiscard]] constexpr std::int32_t selections(shape const& s) noexcept {
-  using source = score_source_t<Problem>;
-  return source::each_head ? source::score_heads(s) : 1;
+[[nodiscard]] constexpr std::int32_t selection_rows(shape const& s) noexcept {
+  return Problem::by_query_key && Problem::per_query_head ? s.group() : 1;
 }
 
 /// Selection `r` of one token in a unit, counted over all heads of the scope.
 template <class Problem>
 [[nodiscard]] constexpr std::int32_t scope_head(shape const& s, std::int32_t unit_head,
                                                 std::int32_t r) noexcept {
-  return unit_head * selections<Problem>(s) + r;
+  return unit_head * selection_rows<Problem>(s) + r;
 }
-
-/// Heads are joined by their attention probabilities: sums over all keys come first.
-template <class Problem>
-[[nodiscard]] constexpr bool joins_probabilities(options const& o) noexcept {
-  using source = score_source_t<Problem>;
-  return source::is_attention_score && !source::each_head && o.combine == combine::softmax_sum;
-}
-
-/// The selection was made by the scores of attention: they need not be computed again.
-template <class Problem>
-inline constexpr bool knows_scores =
-    score_source_t<Problem>::is_attention_score && score_source_t<Problem>::each_head;
-
-/// Rows that keep every key they see need no selection: scores of attention, and a selector that
-/// keeps all of few keys.
-template <class Problem>
-inline constexpr bool attends_densely = Problem::attends && Problem::selects && Problem::is_exact &&
-                                        score_source_t<Problem>::is_attention_score;
 
 /// Sums over visible keys are kept: for metrics, or to normalise scores before combining heads.
 template <class Problem>
 [[nodiscard]] constexpr bool sums_visible(options const& o) noexcept {
-  return score_source_t<Problem>::is_attention_score &&
-         (o.metrics == metrics::visible || joins_probabilities<Problem>(o));
-}
-
-/// Query tokens of a unit; the last one of a sequence has fewer.
-template <class Problem>
-[[nodiscard]] constexpr std::int32_t tokens_of(plan const& p, sequence const& s,
-                                               unit_index const& u) noexcept {
-  return std::clamp(s.queries - u.first, 0, p.schedule.query_tile);
+  return Problem::by_query_key && (o.metrics == metrics::visible ||
+                                   (Problem::per_kv_group && o.combine == combine::softmax_sum));
 }
 
 [[nodiscard]] constexpr std::int32_t ceil_div(std::int32_t a, std::int32_t b) noexcept {
@@ -90,18 +77,18 @@ template <class Problem>
 
 template <class Problem>
 [[nodiscard]] constexpr std::int64_t unit_count(plan const& p) noexcept {
-  return std::int64_t{p.shape.batch} * score_source_t<Problem>::scan_heads(p.shape) *
+  return std::int64_t{p.shape.batch} * scan_heads<Problem>(p.shape) *
          ceil_div(p.shape.q_len, p.schedule.query_tile);
 }
 
 template <class Problem>
 [[nodiscard]] constexpr unit_index unit_at(plan const& p, std::int64_t number) noexcept {
   std::int32_t const tiles = ceil_div(p.shape.q_len, p.schedule.query_tile);
-  std::int32_t const heads = score_source_t<Problem>::scan_heads(p.shape);
+  std::int32_t const heads = scan_heads<Problem>(p.shape);
   auto const tile = static_cast<std::int32_t>(number % tiles);
   std::int64_t const rest = number / tiles;
   return {static_cast<std::int32_t>(rest / heads), static_cast<std::int32_t>(rest % heads),
           tile * p.schedule.query_tile};
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu {
+namespace tka::inline TKA_ABI::detail::cpu {
 
 /// Rows of values: those to be added, and those that will be wanted next.
 template <class V>
@@ -88,4 +88,4 @@ template <class V>
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cpu
+}  // namespace tka::inline TKA_ABI::detail::cpu

@@ -7,11 +7,9 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/shared/local_index.hpp>
 #include <tka/detail/shared/visible_range.hpp>
 #include <tka/detail/shared/write_row.hpp>
 #include <tka/form.hpp>
-#include <tka/layout/page_132.hpp>
 #include <tka/quantize.hpp>
 #include <tka/select/lightning_indexer.hpp>
 #include <tka/shape.hpp>
@@ -21,7 +19,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
 template <class KvSource>
 [[nodiscard]] constexpr status check_append(shape const& s, shard const& part,
@@ -78,8 +76,8 @@ struct new_rows {
       crew.report(error(), data_error::position_out_of_range);
       return nowhere;
     }
-    std::int64_t const local = local_index_of(options.shard, position);
-    if (local < 0) return nowhere;
+    std::int64_t const local = local_below(options.shard, position);
+    if (local_below(options.shard, position + 1) == local) return nowhere;  // another shard's
     location const to =
         Form::kv_source::locate(tensors.kv, b, static_cast<std::int32_t>(local), shape.page_size);
     if (to.outer < 0) crew.report(error(), data_error::page_out_of_range);
@@ -149,11 +147,11 @@ struct append_index_rows : new_rows<Form, Options, Tensors> {
       key* const out = t.k.at(to.outer, 0, to.token);
       for (std::int32_t d = crew.rank(); d < dim; d += Crew::size) out[d] = key{row[d]};
     } else if constexpr (std::is_same_v<Layout, index_layout::page_132>) {
-      page_132_geometry const geometry{this->shape.page_size, dim};
       key* const page = t.k.at(to.outer, 0, 0);
       float const scale =
-          quantize_row_by(crew, row, dim, page + geometry.row_at(to.token), o.rounding, o.rotate);
-      if (crew.rank() == 0) store_bytes(page + geometry.scale_at(to.token), scale);
+          quantize_row_by(crew, row, dim, page + to.token * dim, o.rounding, o.rotate);
+      key* const scales = page + std::int64_t{this->shape.page_size} * dim;
+      if (crew.rank() == 0) store_bytes(scales + to.token * 4, scale);
     } else {
       float const scale =
           quantize_row_by(crew, row, dim, t.k.at(to.outer, 0, to.token), o.rounding, o.rotate);
@@ -162,4 +160,4 @@ struct append_index_rows : new_rows<Form, Options, Tensors> {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

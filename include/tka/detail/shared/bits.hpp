@@ -16,7 +16,7 @@ namespace tka::inline TKA_ABI::detail {
 template <class To, class From>
   requires(sizeof(To) == sizeof(From) && std::is_trivially_copyable_v<To> &&
            std::is_trivially_copyable_v<From>)
-[[nodiscard]] TKA_INLINE constexpr To bits_as(From const& from) noexcept {
+[[nodiscard]] TKA_HOST_DEVICE constexpr To bits_as(From const& from) noexcept {
   return __builtin_bit_cast(To, from);
 }
 

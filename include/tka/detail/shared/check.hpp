@@ -9,6 +9,7 @@
 #include <tka/config.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/options.hpp>
+#include <tka/select/bucketed.hpp>
 #include <tka/select/lightning_indexer.hpp>
 #include <tka/shape.hpp>
 #include <tka/status.hpp>
@@ -19,17 +20,16 @@
 #include <limits>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
-/// NaN is not; neither is what is too small or too large to scale by.
-[[nodiscard]] constexpr bool in_scale_range(float x, float low) noexcept {
-  return x > 0.0f && x >= low && x <= max_scale;
+[[nodiscard]] constexpr bool finite(float x) noexcept {
+  return x - x == 0.0f;  // false for infinities and NaN
 }
 
 template <class Problem>
 [[nodiscard]] constexpr status check_shape(shape const& s) noexcept {
   if (s.batch < 1 || s.q_heads < 1 || s.kv_heads < 1 || s.q_len < 0 || s.kv_len < 0 ||
-      (Problem::reads_keys && s.qk_dim < 1) || (Problem::attends && s.v_dim < 1)) {
+      s.qk_dim < 1 || (Problem::attends && s.v_dim < 1)) {
     return status::invalid_shape;
   }
   if (s.q_heads % s.kv_heads != 0) return status::invalid_group;
@@ -45,11 +45,6 @@ template <class Problem>
   if (std::int64_t{s.q_heads} * s.q_len > std::numeric_limits<std::int32_t>::max()) {
     return status::too_large;
   }
-  // So are offsets into what a call reads, writes and has as scratch.
-  double const rows = double{1} * s.batch * (double{1} * s.q_heads + s.index_heads) * s.q_len;
-  double const dims = double{1} * s.qk_dim + s.v_dim + s.index_dim;
-  double const keys = double{1} * s.batch * s.kv_heads * s.kv_len;
-  if (rows * (s.kv_len + dims) > 0x1p58 || keys * dims > 0x1p58) return status::too_large;
   // Local indices and the buffers behind the last of them are counted in 32 bits.
   if (s.kv_len > std::numeric_limits<std::int32_t>::max() - 1024) return status::too_large;
   return status::ok;
@@ -57,8 +52,7 @@ template <class Problem>
 
 [[nodiscard]] constexpr status check_budget(options const& o) noexcept {
   budget const& b = o.budget;
-  // What was never given, and a ratio over 0, have no k.
-  if (b.numerator < 0 || b.denominator < 0 || b.k_min < 0 || (b.denominator == 0 && b.k < 0)) {
+  if (b.k < 0 || b.numerator < 0 || b.denominator < 0 || b.k_min < 0) {
     return status::invalid_budget;
   }
   if (b.denominator > 0 && b.numerator > b.denominator) return status::invalid_budget;
@@ -70,12 +64,9 @@ template <class Problem>
 }
 
 template <class Problem>
-[[nodiscard]] constexpr status check_options(options const& o,
-                                             typename Problem::selection const& by) noexcept {
-  if (Problem::attends && !in_scale_range(o.scale, 0.0f)) return status::invalid_scale;
-  if (o.soft_cap != 0.0f && !in_scale_range(o.soft_cap, 1.0f / max_scale)) {
-    return status::invalid_soft_cap;
-  }
+[[nodiscard]] constexpr status check_options(options const& o) noexcept {
+  if (Problem::attends && !(finite(o.scale) && o.scale > 0.0f)) return status::invalid_scale;
+  if (!(finite(o.soft_cap) && o.soft_cap >= 0.0f)) return status::invalid_soft_cap;
   if (o.shard.block < 1 || o.shard.count < 1 || o.shard.index < 0 ||
       o.shard.index >= o.shard.count) {
     return status::invalid_shard;
@@ -84,22 +75,84 @@ template <class Problem>
     return status::invalid_shard;  // packed borders cannot tell the length of the whole sequence
   }
   if constexpr (!Problem::selects) {
-    if (status const st = by.check(); st != status::ok) return st;
     return o.budget.k >= 0 && o.budget.denominator == 0 ? status::ok : status::invalid_budget;
   }
   if (std::is_same_v<typename Problem::visibility, visibility::sliding_window> && o.window < 1) {
     return status::invalid_window;
   }
   if (status const st = check_budget(o); st != status::ok) return st;
-  if (status const st = selector_of(by).check(); st != status::ok) return st;
+  if (std::is_same_v<typename Problem::selector, bucketed>) {
+    bucketing const& b = o.bucketing;
+    bool const by_number =
+        b.buckets > 0 && b.buckets <= (1 << 24) && b.per_bucket >= 1 && b.per_bucket <= 64;
+    bool const by_target = b.buckets == 0 && b.recall_target > 0.0f && b.recall_target < 1.0f;
+    if (!by_number && !by_target) return status::invalid_bucketing;
+  }
   if (o.metrics == metrics::visible && !Problem::sees_all_scores) {
     return status::metric_unavailable;
   }
   if (Problem::per_kv_group && o.combine == combine::softmax_sum &&
-      !in_scale_range(o.scale, 0.0f)) {
+      !(finite(o.scale) && o.scale > 0.0f)) {
     return status::invalid_scale;
   }
   return status::ok;
+}
+
+/// Bases and outer strides in multiples of 16 bytes.
+template <class T>
+[[nodiscard]] bool aligned(tensor_view<T> const& v) noexcept {
+  auto const whole = [](std::int64_t elements) {
+    return elements * static_cast<std::int64_t>(sizeof(T)) % 16 == 0;
+  };
+  return reinterpret_cast<std::uintptr_t>(v.data) % 16 == 0 && whole(v.batch) && whole(v.head) &&
+         whole(v.token);
+}
+
+template <class Problem>
+[[nodiscard]] status check_outputs(plan const& p, arguments<Problem> const& a) noexcept {
+  bool const metric = a.lse_visible || a.entropy_visible || a.retained_mass;
+  if (metric && (p.options.metrics != metrics::visible || !Problem::sees_all_scores)) {
+    return status::metric_unavailable;
+  }
+  if ((a.threshold_score || a.threshold_position) && !Problem::is_exact) {
+    return status::null_pointer;
+  }
+  if (static_cast<bool>(a.given_threshold_score) != static_cast<bool>(a.given_threshold_position)) {
+    return status::null_pointer;
+  }
+  if (a.given_threshold_score && !Problem::is_exact) return status::null_pointer;
+  return status::ok;
+}
+
+template <class Problem>
+[[nodiscard]] status check_tensors(plan const& p, arguments<Problem> const& a) noexcept {
+  constexpr bool one_row = std::is_same_v<typename Problem::cache_layout, layout::mla_656>;
+  bool const reads_q = Problem::attends || Problem::by_query_key;
+  if (p.shape.q_len > 0) {
+    if (reads_q && (!a.q || (p.shape.kv_len > 0 && !a.k))) return status::null_pointer;
+    if (Problem::attends && (!a.o || (!one_row && p.shape.kv_len > 0 && !a.v))) {
+      return status::null_pointer;
+    }
+    if (!Problem::query_source::complete(a.query) || !Problem::kv_source::complete(a.kv)) {
+      return status::null_pointer;
+    }
+    if constexpr (Problem::by_index) {
+      if (!a.index.q || !a.index.weights || (p.shape.kv_len > 0 && !a.index.k)) {
+        return status::null_pointer;
+      }
+      if (!aligned(a.index.q) ||
+          (!std::is_same_v<typename Problem::selection::cache_layout, index_layout::page_132> &&
+           !aligned(a.index.k))) {
+        return status::misaligned;
+      }
+    }
+    if constexpr (Problem::by_given) {
+      if (p.shape.kv_len > 0 && !a.index.scores) return status::null_pointer;
+    }
+    if (!Problem::selects && (!a.given_positions || !a.given_count)) return status::null_pointer;
+  }
+  if (!aligned(a.q) || !aligned(a.k) || !aligned(a.v) || !aligned(a.o)) return status::misaligned;
+  return check_outputs(p, a);
 }
 
 [[nodiscard]] inline status check_workspace(plan const& p, workspace const& w) noexcept {
@@ -120,12 +173,23 @@ template <class Problem>
   return !Problem::selects || k < s.kv_len ? k : s.kv_len;
 }
 
-/// What the host can know of one run of a plan, but for the tensors (see tensor_check).
+/// Tells instances of calls apart, so that a plan is not run by another one.
 template <class Problem>
-[[nodiscard]] status check_run(plan const& p, std::uint64_t instance, arguments<Problem> const&,
+[[nodiscard]] constexpr std::uint64_t instance_of() noexcept {
+  std::uint64_t hash = 14695981039346656037ull;
+  for (char const* c = __PRETTY_FUNCTION__; *c != '\0'; ++c) {
+    hash = (hash ^ static_cast<unsigned char>(*c)) * 1099511628211ull;
+  }
+  return hash;
+}
+
+/// Everything that the host can know of one run of a plan.
+template <class Problem>
+[[nodiscard]] status check_run(plan const& p, arguments<Problem> const& a,
                                workspace const& w) noexcept {
-  if (p.status != status::ok || p.instance != instance) return status::plan_mismatch;
+  if (p.status != status::ok || p.instance != instance_of<Problem>()) return status::plan_mismatch;
+  if (status const st = check_tensors(p, a); st != status::ok) return st;
   return check_workspace(p, w);
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

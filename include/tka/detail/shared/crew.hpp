@@ -11,14 +11,14 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
 /// A crew of one. What is written over a crew is written once for all backends: theirs have the
 /// same members, and every thread of a crew takes the same way through a row.
 struct one_thread {
   static constexpr std::int32_t size = 1;
   [[nodiscard]] TKA_HOST_DEVICE constexpr std::int32_t rank() const noexcept { return 0; }
-  /// What the crew wrote before is seen by all of it after.
+  /// What the crew wrote before is seen by all of it behind.
   TKA_HOST_DEVICE constexpr void sync() const noexcept {}
   /// The largest of what the threads bring, for all of them; none is NaN.
   [[nodiscard]] TKA_HOST_DEVICE constexpr float largest(float x) const noexcept { return x; }
@@ -33,4 +33,4 @@ template <class Backend, class Work, class... Where>
 concept runs_rows =
     requires(Work const& work, Where const&... where) { Backend::run_rows(work, where...); };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

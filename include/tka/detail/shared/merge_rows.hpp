@@ -8,14 +8,13 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/shared/bits.hpp>
-#include <tka/detail/shared/lse_base.hpp>
 #include <tka/shape.hpp>
 
 #include <cmath>
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
 /// The rows of every sequence, a head's tokens side by side: what a backend runs.
 template <class Tensors>
@@ -43,8 +42,6 @@ struct merge_rows {
     auto const lse_of = [&](std::int32_t part) {
       return t.part_lse.at(b, h, i)[part * t.part_lse_stride];
     };
-    bool const by_two = t.lse_base == lse_base::two;
-    float const to_natural = by_two ? log_of_2 : 1.0f;
     float largest = nothing;
     bool nan = false;
     for (std::int32_t part = 0; part < t.parts; ++part) {
@@ -55,7 +52,7 @@ struct merge_rows {
     float total = 0.0f;
     if (largest > nothing || nan) {
       for (std::int32_t part = 0; part < t.parts; ++part) {
-        total += std::exp((lse_of(part) - largest) * to_natural);
+        total += std::exp(lse_of(part) - largest);
       }
     }
     auto* const o = t.o.at(b, h, i);
@@ -63,7 +60,7 @@ struct merge_rows {
     for (std::int32_t d = crew.rank(); d < shape.v_dim; d += Crew::size) {
       float sum = 0.0f;
       for (std::int32_t part = 0; part < t.parts && total != 0.0f; ++part) {
-        float const weight = std::exp((lse_of(part) - largest) * to_natural);
+        float const weight = std::exp(lse_of(part) - largest);
         // An empty part has weight 0, and what stands in its o does not matter.
         if (weight == 0.0f) continue;
         sum += weight * static_cast<float>(t.part_o.at(b, h, i)[part * t.part_o_stride + d]);
@@ -72,10 +69,9 @@ struct merge_rows {
     }
     crew.sync();  // lse may lie over a part's
     if (t.lse && crew.rank() == 0) {
-      float const above = std::log(total) * (by_two ? log2_of_e : 1.0f);
-      *t.lse.at(b, h, i) = total == 0.0f ? nothing : largest + above;
+      *t.lse.at(b, h, i) = total == 0.0f ? nothing : largest + std::log(total);
     }
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
 /// A score as a signed integer that orders the same way. -0 equals +0; every NaN is the largest.
 using ordered_key = std::int32_t;
@@ -24,12 +24,11 @@ inline constexpr ordered_key key_of_minus_infinity = static_cast<std::int32_t>(0
 inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>::min();
 
 [[nodiscard]] TKA_HOST_DEVICE constexpr ordered_key to_ordered(float score) noexcept {
-  // In integers, so that no floating-point mode enters: -0 becomes +0, and negative numbers count
-  // downwards, so their magnitude bits are flipped.
-  auto const bits = bits_as<std::int32_t>(score);
-  std::int32_t const magnitude = bits & 0x7fffffff;
-  ordered_key const key = magnitude == 0 ? 0 : bits ^ ((bits >> 31) & 0x7fffffff);
-  return magnitude > 0x7f800000 ? key_of_nan : key;
+  // + 0.0f turns -0 into +0 and leaves the rest; negative numbers count downwards, so their
+  // magnitude bits are flipped.
+  auto const bits = bits_as<std::int32_t>(score + 0.0f);
+  ordered_key const key = bits ^ ((bits >> 31) & 0x7fffffff);
+  return (bits & 0x7fffffff) > 0x7f800000 ? key_of_nan : key;
 }
 
 /// The score of a key: canonical zero and NaN, else the bits that went in.
@@ -42,9 +41,5 @@ inline constexpr ordered_key key_of_nothing = std::numeric_limits<std::int32_t>:
 [[nodiscard]] TKA_HOST_DEVICE constexpr std::uint32_t radix_bits(ordered_key key) noexcept {
   return static_cast<std::uint32_t>(key) ^ 0x80000000u;
 }
-/// The key of such digits.
-[[nodiscard]] TKA_HOST_DEVICE constexpr ordered_key key_of_radix_bits(std::uint32_t bits) noexcept {
-  return static_cast<ordered_key>(bits ^ 0x80000000u);
-}
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

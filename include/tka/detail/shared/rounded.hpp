@@ -12,7 +12,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
 /// a / b, rounded once, also where nvcc is told that less will do.
 [[nodiscard]] TKA_HOST_DEVICE inline float quotient(float a, float b) noexcept {
@@ -39,4 +39,4 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
   return result == result ? result : bits_as<float>(sign | 0x7fc00000u);
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

@@ -9,14 +9,12 @@
 #include <tka/config.hpp>
 #include <tka/detail/shared/problem.hpp>
 #include <tka/detail/shared/visible_range.hpp>
-#include <tka/mask.hpp>
 #include <tka/plan.hpp>
 #include <tka/status.hpp>
 
 #include <cstdint>
-#include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
 /// One sequence of a call, checked.
 struct sequence {
@@ -52,40 +50,14 @@ template <class Problem, class Report>
   return s;
 }
 
-/// The position of query token i of `s` in the whole sequence.
-template <class Problem>
-[[nodiscard]] TKA_HOST_DEVICE std::int64_t position_of_query(arguments<Problem> const& a,
-                                                             sequence const& s,
-                                                             std::int32_t i) noexcept {
-  // Where positions are not given, a query sits as far before the end of what is told here.
-  constexpr bool top_left =
-      std::is_same_v<typename Problem::visibility, visibility::causal_top_left>;
-  return Problem::query_source::position(a.query, s.b, i, s.queries,
-                                         top_left ? std::int64_t{s.queries} : s.length);
-}
-
 /// The keys of query token i of `s`.
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE visible_range range_of(plan const& p, arguments<Problem> const& a,
                                                      sequence const& s, std::int32_t i) noexcept {
-  std::int64_t const position = position_of_query<Problem>(a, s, i);
-  mask_tensors const& m = a.mask;
-  row_mask mask{};
-  if (m.first != nullptr) mask.begin = m.first[s.b];
-  if (m.row_begin || m.row_end || m.draft_keys > 0) {
-    location const at = Problem::query_source::locate(a.query, s.b, i);
-    if (m.row_begin) {
-      std::int64_t const begin = *m.row_begin.at(at.outer, 0, at.token);
-      mask.begin = begin > mask.begin ? begin : mask.begin;
-    }
-    if (m.row_end) mask.end = *m.row_end.at(at.outer, 0, at.token);
-    if (m.draft_keys > 0) {
-      mask.draft_keys = m.draft_keys;
-      mask.drafts = *m.drafts.at(at.outer, 0, at.token);
-    }
-  }
-  return visible_range_of<typename Problem::visibility>(position, s.length, p.options, mask,
+  std::int64_t const position =
+      Problem::query_source::position(a.query, s.b, i, s.queries, s.length);
+  return visible_range_of<typename Problem::visibility>(position, s.length, p.options,
                                                         {s.k, p.capacity});
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

@@ -8,7 +8,6 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/shared/rounded.hpp>
-#include <tka/layout/mla_656.hpp>
 #include <tka/precision/bf16.hpp>
 #include <tka/precision/fp8.hpp>
 #include <tka/quantize.hpp>
@@ -18,11 +17,11 @@
 #include <cstdint>
 #include <cstring>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD {
+namespace tka::inline TKA_ABI::detail {
 
 /// Values of a row that are buffered at most.
 inline constexpr std::int32_t max_row = 1024;
-inline constexpr std::int32_t mla_656_dim = mla_656_row::qk_dim;
+inline constexpr std::int32_t mla_656_dim = 576;
 
 /// Fills `out`, which the crew may still be reading, for all of it to see.
 template <class T, class Crew>
@@ -116,21 +115,23 @@ TKA_HOST_DEVICE void write_row(token_heads<From> const& from, std::int32_t head,
   }
 }
 
-/// The row of DeepSeek's MLA cache.
+/// 512 e4m3, four scales, 64 bf16: the row of DeepSeek's MLA cache.
 template <class From, class Crew>
 TKA_HOST_DEVICE void write_mla_656(From const* from, float8_e4m3_t* out, scale_rounding rounding,
                                    Crew const& crew, float* buffer) noexcept {
-  using parts = mla_656_row;
-  read_row(from, parts::qk_dim, buffer, crew);
-  for (std::int32_t block = 0; block < parts::scales; ++block) {
+  constexpr std::int32_t latent = 512;
+  constexpr std::int32_t scales = latent / scale_block;
+  read_row(from, mla_656_dim, buffer, crew);
+  for (std::int32_t block = 0; block < scales; ++block) {
     float const* const values = buffer + block * scale_block;
     float const scale = choose_scale(largest_magnitude(values, scale_block, crew), rounding);
     quantize_with(values, scale_block, scale, out + block * scale_block, crew);
-    if (crew.rank() == 0) store_bytes(out + parts::scale_at(block), scale);
+    if (crew.rank() == 0) store_bytes(out + latent + block * 4, scale);
   }
-  for (std::int32_t d = crew.rank(); d < parts::rope_dim; d += Crew::size) {
-    store_bytes(out + parts::rope_at_dim(d), bfloat16_t{buffer[parts::latent_dim + d]});
+  float8_e4m3_t* const rope = out + latent + scales * 4;
+  for (std::int32_t d = crew.rank(); d < mla_656_dim - latent; d += Crew::size) {
+    store_bytes(rope + 2 * d, bfloat16_t{buffer[latent + d]});
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD
+}  // namespace tka::inline TKA_ABI::detail

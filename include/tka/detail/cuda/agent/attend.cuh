@@ -9,29 +9,23 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/combine_parts.cuh>
-#include <tka/detail/cuda/arithmetic.cuh>
+#include <tka/detail/cuda/agent/finish.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
 #include <tka/detail/cuda/block/key_products.cuh>
 #include <tka/detail/cuda/block/slice_ring.cuh>
 #include <tka/detail/cuda/block/value_sums.cuh>
-#include <tka/detail/cuda/tuning/attend.cuh>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
-#include <tka/detail/cuda/work/geometry.cuh>
-#include <tka/detail/cuda/work/math.cuh>
-#include <tka/detail/cuda/work/schedule.cuh>
-#include <tka/detail/cuda/work/slot.cuh>
-#include <tka/detail/cuda/work/slot_record.cuh>
-#include <tka/detail/cuda/work/view.cuh>
-#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 template <class Problem>
 class attend_agent {
@@ -44,16 +38,16 @@ class attend_agent {
   static constexpr bool scaled = has_row_scales<Problem>;
   static constexpr bool knows_scores = cuda::knows_scores<Problem>;
   /// Heads that one pass has registers for: one list has one head, or those of a group.
-  static constexpr int max_heads = Problem::per_query_head ? 8 : attend_heads;
+  static constexpr int most_heads = Problem::per_query_head ? 8 : attend_heads;
   static constexpr bool relative = scaled && sizeof(C) == 2;
-  using sums_type = value_sums<C, values_type, scaled, max_heads>;
+  using sums_type = value_sums<C, values_type, scaled, most_heads>;
 
  public:
   /// Blocks that a multiprocessor holds at once.
   static constexpr int resident_blocks = knows_scores ? 4 : 2;
   /// Buffers of the ring: more blocks or more buffers.
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr int buffers_of(int buffers) noexcept {
-    return knows_scores ? min_buffers : buffers;
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr int stages_of(int stages) noexcept {
+    return knows_scores ? least_stages : stages;
   }
 
   /// Tiles that are located at a time: the one attended, those that copies reach, and the next.
@@ -73,32 +67,34 @@ class attend_agent {
     float score[knows_scores ? tile_keys : 1];
     place at[keeps_places ? tile_keys : 1];
   };
-  struct alignas(128) memory {
+  struct memory_type {
     alignas(
-        16) char q[knows_scores ? 16 : max_heads * (max_qk_dim * static_cast<int>(sizeof(C)) + 16)];
+        16) char q[knows_scores ? 16
+                                : most_heads * (most_qk_dim * static_cast<int>(sizeof(C)) + 16)];
     /// Scores of a tile, until they are probabilities; then its values, widened.
     union {
       alignas(16) char wide[sums_type::widens ? slice_size : 16];
-      float score[knows_scores ? 1 : max_heads][tile_keys + 2];
+      float score[knows_scores ? 1 : most_heads][tile_keys + 2];
     };
-    alignas(16) probabilities<C, scaled, max_heads> p;
+    alignas(16) probabilities<C, scaled, most_heads> p;
     located_tile located[located_tiles];
-    softmax_sums sums[max_heads];
-    float factor[max_heads];
-    float scale[scaled ? max_value_blocks : 1][tile_keys];  ///< of values
+    softmax_sums sums[most_heads];
+    float factor[most_heads];
+    float scale[scaled ? most_value_blocks : 1][tile_keys];  ///< of values
     /// On tensor cores sums of values with scales are relative to the largest weight so far, a
     /// probability times a scale: such weights may have any size, and 16 bits have not.
-    float reference[relative ? max_value_blocks : 1][max_heads];
-    float block_factor[relative ? max_value_blocks : 1][max_heads];
+    float reference[relative ? most_value_blocks : 1][most_heads];
+    float block_factor[relative ? most_value_blocks : 1][most_heads];
     std::int32_t parts_done;  ///< of the row
   };
-  [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int buffers) noexcept {
-    return static_cast<int>(sizeof(memory)) + buffers * slice_size;
+  [[nodiscard]] TKA_HOST_DEVICE static constexpr int bytes(int stages) noexcept {
+    return stages * slice_size + static_cast<int>(sizeof(memory_type));
   }
 
-  /// The ring stands after `shared`.
-  __device__ attend_agent(wave_view<Problem> const& c, memory& shared, int buffers) noexcept
-      : c_(c), ring_(reinterpret_cast<char*>(&shared + 1), buffers), memory_(&shared) {}
+  __device__ attend_agent(context<Problem> const& c, char* memory, int stages) noexcept
+      : c_(c),
+        ring_(memory, stages),
+        memory_(reinterpret_cast<memory_type*>(memory + stages * slice_size)) {}
 
   /// `ready()` is called once, before the first access to what the stage before leaves: lists. The
   /// schedule and the rows' records are older.
@@ -113,7 +109,7 @@ class attend_agent {
       auto const part = static_cast<std::int32_t>(at.rest % parts);
       auto const count = static_cast<std::int32_t>(smaller<std::int64_t>(parts - part, s.end - n));
       std::int64_t const rest = at.rest / parts;
-      slot<Problem> const own = row_of(at, static_cast<std::int32_t>(rest / blocks));
+      row<Problem> const own = row_of(at, static_cast<std::int32_t>(rest / blocks));
       if (n == s.begin) ready();
       n += count;
       if (!own.exists) continue;
@@ -124,23 +120,23 @@ class attend_agent {
                last);
       }
       if (count_parts(own, count) == parts * blocks) {
-        combine_parts_agent<Problem>{c_}.finish(own, static_cast<std::int32_t>(threadIdx.x / 32),
-                                                block_warps);
+        finish_agent<Problem>{c_}.finish(own, static_cast<std::int32_t>(threadIdx.x / 32),
+                                         block_warps);
       }
     }
   }
 
  private:
-  [[nodiscard]] __device__ slot<Problem> row_of(item const& at, std::int32_t r) const noexcept {
+  [[nodiscard]] __device__ row<Problem> row_of(item const& at, std::int32_t r) const noexcept {
     if constexpr (Problem::selects) {
-      return slot_record<Problem>::of(c_, c_.first_slot(at.b, at.unit) + r).own;
+      return row_record<Problem>::of(c_, c_.first_row(at.b, at.unit) + r).own;
     } else {
       return {c_, at.b, at.unit, r};
     }
   }
 
   /// Parts of the row that are done, for all blocks of its heads, with `count` more of this block.
-  [[nodiscard]] __device__ std::int32_t count_parts(slot<Problem> const& own,
+  [[nodiscard]] __device__ std::int32_t count_parts(row<Problem> const& own,
                                                     std::int32_t count) noexcept {
     __syncthreads();
     if (threadIdx.x == 0) memory_->parts_done = own.count_parts(count);
@@ -150,7 +146,7 @@ class attend_agent {
 
   /// Entries [first, last) of a list, `first` at the begin of a part. Rows of keys and values pass
   /// through the ring in one stream, across tiles and parts.
-  __device__ void attend(slot<Problem> const& own, head_range const& heads, std::int32_t first,
+  __device__ void attend(row<Problem> const& own, head_range const& heads, std::int32_t first,
                          std::int32_t last) noexcept {
     keys_type const keys = attention_keys<Problem>(c_.p, c_.a, heads.kv_head);
     values_type const values = attention_values<Problem>(c_.p, c_.a, heads.kv_head);
@@ -161,7 +157,7 @@ class attend_agent {
     __syncthreads();  // the last item is done with its memory
     if constexpr (!knows_scores) {
       location const at = own.query(c_);
-      q.fill(heads.count, max_heads,
+      q.fill(heads.count, most_heads,
              [&](int h) { return c_.a.q.at(at.outer, heads.first + h, at.token); });
     }
     auto const tiles = static_cast<int>(ceil_div(last - first, tile_keys));
@@ -205,7 +201,7 @@ class attend_agent {
       // Its place is free: every copy of tile t - 1 has been issued before this tile's first step.
       find_keys(own, keys, values, t + located_tiles - 1, first, last);
       if constexpr (!knows_scores) {
-        key_products<C, keys_type, scaled, max_heads / 8> products;
+        key_products<C, keys_type, scaled, most_heads / 8> products;
         products.clear();
         for (int s = 0; s < key_steps; ++s) {
           char const* const buffer = ring_.advance();
@@ -235,12 +231,12 @@ class attend_agent {
 
   __device__ void clear_sums() noexcept {
     auto const thread = static_cast<int>(threadIdx.x);
-    if (thread < max_heads) {
+    if (thread < most_heads) {
       memory_->sums[thread] = {};
       memory_->factor[thread] = 1.0f;
     }
     if constexpr (relative) {
-      if (thread < max_value_blocks * max_heads) (&memory_->reference[0][0])[thread] = 0.0f;
+      if (thread < most_value_blocks * most_heads) (&memory_->reference[0][0])[thread] = 0.0f;
     }
   }
 
@@ -263,7 +259,7 @@ class attend_agent {
     }
   }
 
-  __device__ void write_part(slot<Problem> const& own, head_range const& heads, std::int32_t part,
+  __device__ void write_part(row<Problem> const& own, head_range const& heads, std::int32_t part,
                              sums_type& sums) noexcept {
     float* const out = own.part(c_.p, part, heads.in_selection);
     int const pitch = c_.p.shape.v_dim + 4;
@@ -283,7 +279,7 @@ class attend_agent {
   }
 
   /// The rows of the keys of tile `t` of the entries [first, last).
-  __device__ void find_keys(slot<Problem> const& own, keys_type const& keys,
+  __device__ void find_keys(row<Problem> const& own, keys_type const& keys,
                             values_type const& values, int t, std::int32_t first,
                             std::int32_t last) noexcept {
     auto const key = static_cast<std::int32_t>(threadIdx.x);
@@ -354,7 +350,7 @@ class attend_agent {
   __device__ void add_softmax(head_range const& heads, located_tile const& now) noexcept {
     auto const warp = static_cast<int>(threadIdx.x / 32);
     auto const lane = static_cast<int>(threadIdx.x % 32);
-    for (int h = warp; h < max_heads; h += block_warps) {
+    for (int h = warp; h < most_heads; h += block_warps) {
       float x[4] = {0.0f, 0.0f, 0.0f, 0.0f};
       float factor = 1.0f;
       if (h < heads.count) factor = add_head(h, lane, now, x);
@@ -381,7 +377,7 @@ class attend_agent {
       } else {
         score = memory_->score[h][key];
       }
-      x[n] = now.value[key] == nullptr ? minus_infinity : to_logit(c_.p.options, score);
+      x[n] = now.value[key] == nullptr ? minus_infinity() : to_logit(c_.p.options, score);
     }
     softmax_sums sums = memory_->sums[h];
     float const factor = add_logits(sums, x);
@@ -413,10 +409,10 @@ class attend_agent {
     }
   }
 
-  wave_view<Problem> const& c_;
+  context<Problem> const& c_;
   slice_ring ring_;
-  memory* memory_;
+  memory_type* memory_;
   bool one_value_scale_ = true;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

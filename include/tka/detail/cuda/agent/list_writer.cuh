@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// From a threshold to the list of what a slot keeps.
+/// From a threshold to the list of what a row keeps.
 
 #pragma once
 
@@ -10,18 +10,14 @@
 #include <tka/detail/cuda/block/block_sum.cuh>
 #include <tka/detail/cuda/block/survivors.cuh>
 #include <tka/detail/cuda/block/team.cuh>
-#include <tka/detail/cuda/tuning/block.cuh>
-#include <tka/detail/cuda/tuning/select.cuh>
-#include <tka/detail/cuda/work/math.cuh>
-#include <tka/detail/cuda/work/selection_rules.cuh>
-#include <tka/detail/cuda/work/slot.cuh>
-#include <tka/detail/cuda/work/slot_layout.cuh>
-#include <tka/detail/cuda/work/view.cuh>
+#include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_rules.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// How many of each there are.
 struct kept_counts {
@@ -34,13 +30,13 @@ struct list_memory {
   kept_counts of_warp[block_warps];
 };
 
-/// Writes the kept keys of a slot, ascending. Each warp of each block of the team has a share of
-/// the slot: what is kept of it is counted, then written, with one exchange between.
+/// Writes the kept keys of a row, ascending. Each warp of each block of the team has a share of the
+/// row: what is kept of it is counted, then written, with one exchange between.
 template <class Problem>
 class list_writer {
  public:
-  __device__ list_writer(wave_view<Problem> const& c, slot<Problem> const& own,
-                         selection_rules const& rules, threshold const& limit) noexcept
+  __device__ list_writer(context<Problem> const& c, row<Problem> const& own, row_rules const& rules,
+                         threshold const& limit) noexcept
       : rules_(rules), limit_(limit), state_(own.state()) {
     if constexpr (Problem::attends) {
       index_ = own.index();
@@ -91,7 +87,7 @@ class list_writer {
       add(all, earlier);
     }
     if (blocks.rank + 1 == blocks.size && threadIdx.x == 0) {
-      state_->selected_count = all.above + smaller(all.equal, limit_.ties);
+      state_[selected_count] = all.above + smaller(all.equal, limit_.ties);
     }
     if (own.above + own.equal == 0) return;
     put_kept<Short>(keys, before);
@@ -118,7 +114,7 @@ class list_writer {
     return {__reduce_add_sync(all_lanes, n.above), __reduce_add_sync(all_lanes, n.equal)};
   }
 
-  /// `before` lie in front of this warp's. Of the keys that equal the threshold the first of a slot
+  /// `before` lie in front of this warp's. Of the keys that equal the threshold the first of a row
   /// stay.
   template <bool Short, class Keys>
   __device__ void put_kept(Keys const& keys, kept_counts before) noexcept {
@@ -156,15 +152,17 @@ class list_writer {
       }
       if (scores_ != nullptr) scores_[slot] = from_ordered(at.key);
       if (wants_last_ && !rules_.forced(at.index)) {
-        last_ = smaller(last_, packed_last_kept::pack(at.key, local));
+        // Smaller means later in the order: a smaller key, or an equal one at a larger position.
+        last_ = smaller(last_, std::uint64_t{radix_bits(at.key)} << 32 |
+                                   (0x7fffffffu - static_cast<std::uint32_t>(local)));
       }
     }
   }
 
-  /// Tells the slot which of its keys is the last in the order, if the caller asks for it.
+  /// Tells the row which of its keys is the last in the order, if the caller asks for it.
   __device__ void note_last() noexcept {
-    if (last_ != packed_last_kept::none) {
-      atomicMin(reinterpret_cast<unsigned long long*>(&state_->last_kept.bits),
+    if (last_ != ~std::uint64_t{0}) {
+      atomicMin(reinterpret_cast<unsigned long long*>(state_ + last_kept),
                 static_cast<unsigned long long>(last_));
     }
   }
@@ -172,7 +170,7 @@ class list_writer {
   /// What blocks of a lower rank keep; `own` is told to the others.
   [[nodiscard]] __device__ static kept_counts of_earlier_blocks(kept_counts const& own,
                                                                 team& blocks) noexcept {
-    static_assert(max_team <= 64);
+    static_assert(most_team <= 64);
     auto& counts = blocks.memory->counts[blocks.turn];
     if (threadIdx.x == 0) {
       counts[blocks.rank][0] = own.above;
@@ -188,15 +186,15 @@ class list_writer {
     return {__reduce_add_sync(all_lanes, sum.above), __reduce_add_sync(all_lanes, sum.equal)};
   }
 
-  selection_rules const& rules_;
+  row_rules const& rules_;
   threshold const limit_;
-  slot_state* state_;
+  std::uint32_t* state_;
   std::int32_t* index_ = nullptr;
   ordered_key* key_ = nullptr;
   std::int32_t* positions_ = nullptr;
   float* scores_ = nullptr;
   bool wants_last_ = false;
-  std::uint64_t last_ = packed_last_kept::none;
+  std::uint64_t last_ = ~std::uint64_t{0};
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Counted over all sequences in order, row r is done by block r mod gridDim.x. What is not there
 /// costs nothing: the walk goes by the lengths in device memory, not by their bounds.
@@ -75,4 +75,4 @@ class row_walk {
   float* buffer_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The second stage: the keys that each slot keeps. Short slots are selected by a block each, long
+/// The second stage: the keys that each row keeps. Short rows are selected by a block each, long
 /// ones by teams of blocks.
 
 #pragma once
@@ -12,27 +12,22 @@
 #include <tka/detail/cuda/block/find_bin.cuh>
 #include <tka/detail/cuda/block/survivors.cuh>
 #include <tka/detail/cuda/block/team.cuh>
-#include <tka/detail/cuda/tuning/block.cuh>
-#include <tka/detail/cuda/tuning/select.cuh>
+#include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
+#include <tka/detail/cuda/row_rules.cuh>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/shared_memory.cuh>
-#include <tka/detail/cuda/work/geometry.cuh>
-#include <tka/detail/cuda/work/math.cuh>
-#include <tka/detail/cuda/work/schedule.cuh>
-#include <tka/detail/cuda/work/selection_rules.cuh>
-#include <tka/detail/cuda/work/slot.cuh>
-#include <tka/detail/cuda/work/slot_record.cuh>
-#include <tka/detail/cuda/work/view.cuh>
-#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
-/// Shared memory of this stage; the stream and the survivors stand after it.
+/// Shared memory of this stage; the stream and the survivors stand behind it.
 template <class Problem>
 struct alignas(16) select_memory {
-  std::uint32_t histogram[max_bins];
+  std::uint32_t histogram[most_bins];
   digit_memory search;
   list_memory list;
   std::uint32_t forced;
@@ -43,58 +38,53 @@ struct alignas(16) select_memory {
     std::uint32_t end;
     bool are_long;
     team blocks;
-  } slots;
-  /// Of the slots that are selected next, one after the other: each warp reads one.
-  slot_record<Problem> next[block_warps];
+  } rows;
+  /// Of the rows that are selected next, one behind the other: each warp reads one.
+  row_record<Problem> next[block_warps];
 };
 
-/// The k largest keys of a slot, exactly, the same whatever the team. The first digit of the
+/// The k largest keys of a row, exactly, the same whatever the team. The first digit of the
 /// threshold is counted over all keys. Those that may be kept then stand in shared memory, where
 /// the other digits are counted and the list is made; where there is no room for them, all passes
 /// go over the keys.
 template <class Problem>
 class select_agent {
  public:
-  /// Shared memory for slots of which little survives.
-  static constexpr int min_bytes =
-      static_cast<int>(sizeof(select_memory<Problem>)) + key_stream::bytes + survivors::min_bytes;
+  /// Shared memory for rows of which little survives.
+  static constexpr int least_bytes =
+      static_cast<int>(sizeof(select_memory<Problem>)) + key_stream::bytes + survivors::least_bytes;
 
-  __device__ select_agent(wave_view<Problem> const& c, team_memory* teams, team_cut const& cut,
-                          char* memory, int bytes) noexcept
+  __device__ select_agent(context<Problem> const& c, char* memory, int bytes) noexcept
       : c_(c),
-        teams_(teams),
-        cut_(cut),
         memory_(reinterpret_cast<select_memory<Problem>*>(memory)),
         stream_(memory + stream_at),
         survivors_(memory + survivors_at, bytes - survivors_at) {}
 
-  /// For a wave's long slots, if there are any: enough for all `blocks` to have work.
-  [[nodiscard]] __device__ static team_cut cut(wave_view<Problem> const& c,
-                                               select_tuning const& tuning, std::int64_t max_teams,
+  /// For a wave's long rows, if there are any: enough for all `blocks` to have work.
+  [[nodiscard]] __device__ static team_cut cut(context<Problem> const& c,
                                                std::uint32_t blocks) noexcept {
-    // In 32 bits: longer divisions are slow. There are no more keys, and more slots change nothing.
-    std::int64_t const slots = c.shares[count_of::long_slots].all;
+    // In 32 bits: longer divisions are slow. There are no more keys, and more rows change nothing.
+    std::int64_t const rows = c.shares[count_of::long_rows].all;
     auto const longest = static_cast<std::uint32_t>(c.table.totals->longest);
-    auto const count = static_cast<std::uint32_t>(smaller(slots, std::int64_t{1} << 30));
-    auto const each = static_cast<std::uint32_t>(tuning.block_keys_when_few);
-    std::uint32_t const most = (longest + each - 1) / each;
+    auto const count = static_cast<std::uint32_t>(smaller(rows, std::int64_t{1} << 30));
+    std::uint32_t const most = (longest + least_keys_of_a_block - 1) / least_keys_of_a_block;
     std::uint32_t const wanted = smaller(blocks / count, most);
     std::uint32_t const size =
-        larger(1u, smaller(wanted, smaller<std::uint32_t>(max_team, blocks)));
+        larger(1u, smaller(wanted, smaller<std::uint32_t>(most_team, blocks)));
     // Blocks alone need no memory.
-    std::int64_t const teams = size == 1 ? slots : smaller(slots, max_teams);
+    std::int64_t const teams = size == 1 ? rows : smaller(rows, most_teams<Problem>(c.p));
     return {size, static_cast<std::uint32_t>(smaller(std::int64_t{blocks / size}, teams))};
   }
 
   __device__ void run() noexcept {
     clear_histogram();
-    if (all_slots() != c_.shares[count_of::long_slots].all) {
-      find_short_slots();
-      select_slots();
+    if (all_rows() != c_.shares[count_of::long_rows].all) {
+      find_short_rows();
+      select_rows();
     }
-    if (c_.shares[count_of::long_slots].all > 0) {
-      find_long_slots();
-      select_slots();
+    if (c_.shares[count_of::long_rows].all > 0) {
+      find_long_rows();
+      select_rows();
     }
   }
 
@@ -103,88 +93,88 @@ class select_agent {
   static constexpr int survivors_at = stream_at + key_stream::bytes;
   static_assert(stream_at % 16 == 0);
 
-  /// This block's share of all slots, of which it selects the short ones.
-  __device__ void find_short_slots() noexcept {
-    std::int64_t const slots = all_slots();
-    set_slots(part(slots, blockIdx.x, gridDim.x), part(slots, blockIdx.x + 1, gridDim.x), false,
-              {1, 0, nullptr, 0, 0});
+  /// This block's share of all rows, of which it selects the short ones.
+  __device__ void find_short_rows() noexcept {
+    std::int64_t const rows = all_rows();
+    set_rows(part(rows, blockIdx.x, gridDim.x), part(rows, blockIdx.x + 1, gridDim.x), false,
+             {1, 0, nullptr, 0, 0});
   }
 
   /// The long ones of this block's team.
-  __device__ void find_long_slots() noexcept {
-    std::int64_t const slots = c_.shares[count_of::long_slots].all;
-    team_cut const cut = cut_;
+  __device__ void find_long_rows() noexcept {
+    std::int64_t const rows = c_.shares[count_of::long_rows].all;
+    team_cut const cut = c_.table.totals->cut;
     std::uint32_t const index = blockIdx.x / cut.size;
     std::uint32_t begin = index;
     std::uint32_t end = index + 1;
     if (index >= cut.teams) {
       end = begin;
-    } else if (slots != cut.teams) {
-      begin = part(slots, index, cut.teams);
-      end = part(slots, index + 1, cut.teams);
+    } else if (rows != cut.teams) {
+      begin = part(rows, index, cut.teams);
+      end = part(rows, index + 1, cut.teams);
     }
-    set_slots(begin, end, true,
-              {static_cast<std::int32_t>(cut.size),
-               static_cast<std::int32_t>(blockIdx.x - index * cut.size), teams_ + index, 0, 0});
+    set_rows(begin, end, true,
+             {static_cast<std::int32_t>(cut.size),
+              static_cast<std::int32_t>(blockIdx.x - index * cut.size), c_.teams + index, 0, 0});
   }
 
-  __device__ void set_slots(std::uint32_t next, std::uint32_t end, bool are_long,
-                            team const& blocks) noexcept {
+  __device__ void set_rows(std::uint32_t next, std::uint32_t end, bool are_long,
+                           team const& blocks) noexcept {
     __syncthreads();
-    if (threadIdx.x == 0) memory_->slots = {next, end, are_long, blocks};
+    if (threadIdx.x == 0) memory_->rows = {next, end, are_long, blocks};
     __syncthreads();
   }
 
-  [[nodiscard]] __device__ std::int64_t all_slots() const noexcept {
-    return c_.shares[count_of::slots].all / attend_blocks<Problem>(c_.p.shape);
+  [[nodiscard]] __device__ std::int64_t all_rows() const noexcept {
+    return c_.shares[count_of::rows].all / attend_blocks<Problem>(c_.p.shape);
   }
   /// Where part i of n begins. Rows of a wave are counted in 32 bits: scratch has no more.
-  [[nodiscard]] __device__ static std::uint32_t part(std::int64_t slots, std::uint32_t i,
+  [[nodiscard]] __device__ static std::uint32_t part(std::int64_t rows, std::uint32_t i,
                                                      std::uint32_t n) noexcept {
-    return static_cast<std::uint32_t>(slots * i / n);
+    return static_cast<std::uint32_t>(rows * i / n);
   }
 
-  __device__ void select_slots() noexcept {
-    auto& slots = memory_->slots;
+  __device__ void select_rows() noexcept {
+    auto& rows = memory_->rows;
 #pragma unroll 1
-    while (slots.next < slots.end) {
-      if (std::uint32_t const own = slots.next + threadIdx.x / 32; own < slots.end) {
+    while (rows.next < rows.end) {
+      if (std::uint32_t const own = rows.next + threadIdx.x / 32; own < rows.end) {
         memory_->next[threadIdx.x / 32].load(
-            slot_record<Problem>::of(c_, slots.are_long ? number_of_long(own) : own));
+            row_record<Problem>::of(c_, rows.are_long ? number_of_long(own) : own));
       }
       __syncthreads();
 #pragma unroll 1
-      for (std::uint32_t i = 0; i < block_warps && slots.next + i < slots.end; ++i) {
+      for (std::uint32_t i = 0; i < block_warps && rows.next + i < rows.end; ++i) {
         auto const& next = memory_->next[i];
-        if (next.own.exists && next.is_long == slots.are_long) select(next);
+        if (next.own.exists && next.is_long == rows.are_long) select(next);
       }
       __syncthreads();
-      if (threadIdx.x == 0) slots.next += block_warps;
+      if (threadIdx.x == 0) rows.next += block_warps;
       __syncthreads();
     }
   }
 
-  /// The number among all slots of the wave's long slot n. A warp.
+  /// The number among all rows of the wave's long row n. A warp.
   [[nodiscard]] __device__ std::int64_t number_of_long(std::uint32_t n) const noexcept {
-    share const& slots = c_.shares[count_of::long_slots];
-    if (slots.all == all_slots()) return n;
-    item const at = find_item(c_.table, count_of::long_slots, slots.from + n);
-    return c_.first_slot(at.b, at.unit) + at.rest;
+    share const& rows = c_.shares[count_of::long_rows];
+    if (rows.all == all_rows()) return n;
+    item const at = find_item(c_.table, count_of::long_rows, rows.from + n);
+    return c_.first_row(at.b, at.unit) + at.rest;
   }
 
-  __device__ void select(slot_record<Problem> const& next) noexcept {
-    slot<Problem> const& own = next.own;
-    selection_rules const& rules = next.rules;
-    team& blocks = memory_->slots.blocks;
+  __device__ void select(row_record<Problem> const& next) noexcept {
+    row<Problem> const& own = next.own;
+    row_rules const& rules = next.rules;
+    team& blocks = memory_->rows.blocks;
     std::int32_t const each = round_up_keys(rules.visible, blocks.size);
     std::int32_t const first = smaller(rules.visible, each * blocks.rank);
     key_run const run{next.scores + first, first, smaller(each, rules.visible - first)};
     if (threadIdx.x == 0) memory_->forced = 0;
-    __syncthreads();  // the last slot is done with its memory
+    __syncthreads();  // the last row is done with its memory
     if (threadIdx.x == 0) blocks.turn ^= 1;
     if (blocks.rank == 0 && threadIdx.x == 0) {
-      own.state()->last_kept.bits = packed_last_kept::none;
-      own.state()->parts_done = 0;
+      *reinterpret_cast<std::uint64_t*>(own.state() + last_kept) = ~std::uint64_t{0};
+      own.state()[parts_done] = 0;
     }
     found at{{key_of_minus_infinity, 0}, false, -1};
     if (!rules.keeps_all()) at = find_threshold(run, rules, blocks);
@@ -193,22 +183,21 @@ class select_agent {
     } else {
       write_from_all(c_, own, rules, at.limit, run, blocks, memory_->list);
     }
-    // After the writers' exchange, so all are done with it.
+    // Behind the writers' exchange, so all are done with it.
     if (at.digit >= 0 && !blocks.alone()) {
       clear(at.digit, blocks);
-      if (at.digit == 0) blocks.wait();  // the next slot begins with this one
+      if (at.digit == 0) blocks.wait();  // the next row begins with this one
     }
   }
 
-  __device__ TKA_OUT_OF_LINE static void write_from_all(wave_view<Problem> c,
-                                                        slot<Problem> const& own,
-                                                        selection_rules const& rules,
-                                                        threshold limit, key_run run, team& blocks,
-                                                        list_memory& memory) noexcept {
+  __device__ __noinline__ static void write_from_all(context<Problem> c, row<Problem> const& own,
+                                                     row_rules const& rules, threshold limit,
+                                                     key_run run, team& blocks,
+                                                     list_memory& memory) noexcept {
     list_writer<Problem>{c, own, rules, limit}.write(run, blocks, memory);
   }
 
-  /// A block's share of a slot: whole lines, so that four keys may be read at once.
+  /// A block's share of a row: whole lines, so that four keys may be read at once.
   [[nodiscard]] __device__ static std::int32_t round_up_keys(std::int32_t keys,
                                                              int blocks) noexcept {
     auto const n = static_cast<std::uint32_t>(keys);
@@ -234,7 +223,7 @@ class select_agent {
     }
   };
 
-  // What is not done for most slots is not inlined, and told nothing of the agent by its address:
+  // What is not done for most rows is not inlined, and told nothing of the agent by its address:
   // all of it would stand on the stack.
 
   struct found {
@@ -244,7 +233,7 @@ class select_agent {
   };
 
   /// Meets a histogram of zeros and leaves one.
-  [[nodiscard]] __device__ found find_threshold(key_run const& run, selection_rules const& rules,
+  [[nodiscard]] __device__ found find_threshold(key_run const& run, row_rules const& rules,
                                                 team& blocks) noexcept {
     if (rules.plain) {
       count_first(run);
@@ -290,7 +279,7 @@ class select_agent {
   }
 
   /// Keeps what is forced, or has at least the first digit of the threshold.
-  __device__ void take_survivors(key_run const& run, selection_rules const& rules,
+  __device__ void take_survivors(key_run const& run, row_rules const& rules,
                                  digit_state const& known) noexcept {
     auto const edge = static_cast<ordered_key>(known.prefix << shift_of(0) ^ 0x80000000u);
     if (rules.plain) {
@@ -299,9 +288,11 @@ class select_agent {
       survivors_ = take_by_rules(survivors_, stream_, run, rules, edge);
     }
   }
-  [[nodiscard]] __device__ TKA_OUT_OF_LINE static survivors take_by_rules(
-      survivors keys, key_stream stream, key_run run, selection_rules const& rules,
-      ordered_key edge) noexcept {
+  [[nodiscard]] __device__ __noinline__ static survivors take_by_rules(survivors keys,
+                                                                       key_stream stream,
+                                                                       key_run run,
+                                                                       row_rules const& rules,
+                                                                       ordered_key edge) noexcept {
     keys.take(run, stream, [&](std::int32_t c, ordered_key key) {
       return rules.forced(c) ? key > key_of_minus_infinity : rules.competing(c, key) >= edge;
     });
@@ -310,15 +301,15 @@ class select_agent {
 
   /// For all of them; ends with a barrier.
   __device__ void clear_histogram() noexcept {
-    for (int i = 4 * static_cast<int>(threadIdx.x); i < max_bins; i += 4 * block_threads) {
+    for (int i = 4 * static_cast<int>(threadIdx.x); i < most_bins; i += 4 * block_threads) {
       *reinterpret_cast<uint4*>(memory_->histogram + i) = uint4{};
     }
     __syncthreads();
   }
 
   /// Forced keys above -inf.
-  __device__ TKA_OUT_OF_LINE static void count_forced(key_run run, selection_rules const& rules,
-                                                      std::uint32_t& sum) noexcept {
+  __device__ __noinline__ static void count_forced(key_run run, row_rules const& rules,
+                                                   std::uint32_t& sum) noexcept {
     std::uint32_t n = 0;
     for (std::int32_t i = static_cast<std::int32_t>(threadIdx.x); i < run.count;
          i += block_threads) {
@@ -341,8 +332,8 @@ class select_agent {
 
   /// A digit of the keys that share those above it with the threshold. What does not compete is
   /// counted in the lowest bin, below every threshold. Ends with a barrier.
-  __device__ TKA_OUT_OF_LINE static void count(key_stream stream, counter counts, key_run run,
-                                               selection_rules const& rules) noexcept {
+  __device__ __noinline__ static void count(key_stream stream, counter counts, key_run run,
+                                            row_rules const& rules) noexcept {
     stream.each(run, [&](std::int32_t i, ordered_key const(&key)[4]) {
 #pragma unroll
       for (int j = 0; j < 4; ++j) counts(rules.competing(run.first + i + j, key[j]));
@@ -350,7 +341,7 @@ class select_agent {
     __syncthreads();
   }
   __device__ void count_survivors(int digit, digit_state const& known,
-                                  selection_rules const& rules) noexcept {
+                                  row_rules const& rules) noexcept {
     counter const counts{digit, known, shared_address(memory_->histogram)};
     std::int32_t const end = survivors_.own().end;
 #pragma unroll 2
@@ -376,7 +367,7 @@ class select_agent {
     if (digit > 0) clear(digit - 1, blocks);
   }
 
-  /// Makes this block's part of a digit zero again, for the next slot.
+  /// Makes this block's part of a digit zero again, for the next row.
   __device__ void clear(int digit, team& blocks) noexcept {
     team_memory& all = *blocks.memory;
     int const first = blocks.rank * block_threads + static_cast<int>(threadIdx.x);
@@ -386,12 +377,10 @@ class select_agent {
     if (digit == 0 && first == 0) all.forced = 0;
   }
 
-  wave_view<Problem> const& c_;
-  team_memory* const teams_;
-  team_cut const& cut_;
+  context<Problem> const& c_;
   select_memory<Problem>* memory_;
   key_stream const stream_;
   survivors survivors_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -8,18 +8,15 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/combine_parts.cuh>
-#include <tka/detail/cuda/arithmetic.cuh>
+#include <tka/detail/cuda/agent/finish.cuh>
+#include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/unit.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/row_ring.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
-#include <tka/detail/cuda/work/geometry.cuh>
-#include <tka/detail/cuda/work/math.cuh>
-#include <tka/detail/cuda/work/schedule.cuh>
-#include <tka/detail/cuda/work/slot.cuh>
-#include <tka/detail/cuda/work/slot_record.cuh>
-#include <tka/detail/cuda/work/view.cuh>
-#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 #include <tka/form.hpp>
 #include <tka/source/location.hpp>
@@ -27,7 +24,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Problems in which only the second product remains, with values that are multiplied as stored.
 template <class Problem>
@@ -63,7 +60,7 @@ class sum_values_agent {
  public:
   static constexpr int bytes = Warps * static_cast<int>(sizeof(memory_type));
 
-  __device__ sum_values_agent(wave_view<Problem> const& c, char* memory) noexcept
+  __device__ sum_values_agent(context<Problem> const& c, char* memory) noexcept
       : c_(c),
         memory_(reinterpret_cast<memory_type*>(memory) + threadIdx.x / 32),
         ring_(memory_->stages),
@@ -83,7 +80,7 @@ class sum_values_agent {
     for (std::int64_t n = begin; n < end;) {
       auto const [number, part, parts] = part_of(all.from + n);
       auto const count = static_cast<std::int32_t>(smaller<std::int64_t>(parts - part, end - n));
-      slot<Problem> const own = slot_record<Problem>::of(c_, number).own;
+      row<Problem> const own = row_record<Problem>::of(c_, number).own;
       if (n == begin) ready();
       n += count;
       if (!own.exists) continue;
@@ -91,7 +88,7 @@ class sum_values_agent {
       for (std::int32_t i = part; i < part + count && i * part_keys < entries; ++i) {
         sum_part(own, i, smaller(part_keys, entries - i * part_keys));
       }
-      if (count_parts(own, count) == parts) combine_parts_agent<Problem>{c_}.finish(own, 0, 1);
+      if (count_parts(own, count) == parts) finish_agent<Problem>{c_}.finish(own, 0, 1);
     }
   }
 
@@ -111,12 +108,12 @@ class sum_values_agent {
     item const at = find_item(c_.table, count_of::attends, n);
     std::int32_t const parts = c_.table.entries[at.b].extent.parts;
     std::int64_t const row = at.rest / parts;
-    return {c_.first_slot(at.b, at.unit) + row, static_cast<std::int32_t>(at.rest - row * parts),
+    return {c_.first_row(at.b, at.unit) + row, static_cast<std::int32_t>(at.rest - row * parts),
             parts};
   }
 
   /// Parts of the row that are done, with `count` more of this warp.
-  [[nodiscard]] __device__ std::int32_t count_parts(slot<Problem> const& own,
+  [[nodiscard]] __device__ std::int32_t count_parts(row<Problem> const& own,
                                                     std::int32_t count) const noexcept {
     __syncwarp();
     std::int32_t const done = lane_ == 0 ? own.count_parts(count) : 0;
@@ -125,8 +122,7 @@ class sum_values_agent {
   }
 
   /// The first `keys` keys of a part, at least one.
-  __device__ void sum_part(slot<Problem> const& own, std::int32_t part,
-                           std::int32_t keys) noexcept {
+  __device__ void sum_part(row<Problem> const& own, std::int32_t part, std::int32_t keys) noexcept {
     find(own, part * part_keys, keys);
     float* const out = own.part(c_.p, part, 0);
     std::int32_t const v_dim = c_.p.shape.v_dim;
@@ -143,7 +139,7 @@ class sum_values_agent {
   [[nodiscard]] __device__ int key(int i) const noexcept { return lane_ + 32 * i; }
 
   /// Rows and scores of this lane's keys.
-  __device__ void find(slot<Problem> const& own, std::int32_t first, std::int32_t keys) noexcept {
+  __device__ void find(row<Problem> const& own, std::int32_t first, std::int32_t keys) noexcept {
     // All reads before the first use, and no branches: they wait for memory together.
     std::int32_t local[own_keys];
 #pragma unroll
@@ -177,7 +173,7 @@ class sum_values_agent {
 #pragma unroll
       for (int n = 0; n < tile_own_keys; ++n) {
         x[n] = (there >> n & 1) != 0 ? to_logit(c_.p.options, from_ordered(score_[n]))
-                                     : minus_infinity;
+                                     : minus_infinity();
       }
       factor = add_logits(sums, x);
 #pragma unroll
@@ -218,7 +214,7 @@ class sum_values_agent {
         __syncwarp();
       }
       int const offset = slab * static_cast<int>(sizeof(value)) + ring::chunk() * 16;
-      // After the last dimension nothing is read, and sums of what lies there are not written.
+      // Behind the last dimension nothing is read, and sums of what lies there are not written.
       if (offset < row_bytes_) {
         char const* from[ring::copies];
 #pragma unroll
@@ -268,7 +264,7 @@ class sum_values_agent {
     }
   }
 
-  wave_view<Problem> const& c_;
+  context<Problem> const& c_;
   memory_type* memory_;
   ring ring_;
   int const row_bytes_;
@@ -278,4 +274,4 @@ class sum_values_agent {
   ordered_key score_[own_keys];
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

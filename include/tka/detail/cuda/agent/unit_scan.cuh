@@ -8,33 +8,24 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/agent/build_schedule.cuh>
-#include <tka/detail/cuda/arithmetic.cuh>
+#include <tka/detail/cuda/agent/prepare.cuh>
+#include <tka/detail/cuda/row.cuh>
+#include <tka/detail/cuda/row_record.cuh>
+#include <tka/detail/cuda/schedule.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/softmax.cuh>
-#include <tka/detail/cuda/work/geometry.cuh>
-#include <tka/detail/cuda/work/math.cuh>
-#include <tka/detail/cuda/work/report.cuh>
-#include <tka/detail/cuda/work/schedule.cuh>
-#include <tka/detail/cuda/work/selection_rules.cuh>
-#include <tka/detail/cuda/work/slot.cuh>
-#include <tka/detail/cuda/work/slot_layout.cuh>
-#include <tka/detail/cuda/work/slot_record.cuh>
-#include <tka/detail/cuda/work/view.cuh>
-#include <tka/detail/cuda/work/wave.cuh>
 #include <tka/form.hpp>
 
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Shared memory of the unit under way.
 template <int Rows>
 struct unit_memory {
   visible_range range[Rows];  ///< of each token
-  std::uint32_t* row[Rows];   ///< slot of each selection
-  /// Its scores by local index, but for sinks in front of a gap, which lie that gap further on.
-  ordered_key* out[Rows];
+  std::uint32_t* row[Rows];   ///< scratch of each selection
 };
 
 template <class Problem, int Rows>
@@ -42,10 +33,10 @@ class unit_scan {
  public:
   using query_type = typename scored<Problem>::query;
 
-  __device__ unit_scan(wave_view<Problem> const& c, unit_memory<Rows>& memory) noexcept
+  __device__ unit_scan(context<Problem> const& c, unit_memory<Rows>& memory) noexcept
       : c_(c), memory_(memory), kv_(c.a.kv), page_size_(c.p.shape.page_size) {}
 
-  /// use(first tile, after the last one) for each unit of this block's share, entered.
+  /// use(first tile, behind the last one) for each unit of this block's share, entered.
   template <class Use>
   __device__ void each(Use&& use) noexcept {
     share const s = c_.shares[count_of::pieces];
@@ -67,28 +58,27 @@ class unit_scan {
 
   /// Leaves the records of the unit's rows, a lane a row. A warp of the block that has its first
   /// piece.
-  __device__ void describe_slots() const noexcept {
+  __device__ void describe_rows() const noexcept {
     std::int32_t const each = c_.g.selections();
     std::int32_t const rows = entry_->tokens * each;
     std::int32_t const first_head =
         geometry<Problem>::heads_are_units ? place_.head_block * c_.g.head_block : 0;
-    std::uint32_t* const places = c_.places + c_.first_slot(entry_->of.b, unit_);
-    bool const is_long = c_.table.per_unit(count_of::long_slots, entry_->of.b) > 0;
+    std::uint32_t* const places = c_.places + c_.first_row(entry_->of.b, unit_);
+    bool const is_long = c_.table.per_unit(count_of::long_rows, entry_->of.b) > 0;
     for (auto r = static_cast<std::int32_t>(threadIdx.x % 32); r < rows; r += 32) {
       std::int32_t const token = r / each;
       std::int32_t const head = first_head + r - token * each;
-      std::uint32_t* const memory = memory_.row[0] + r * entry_->slot.words;
-      cuda::slot<Problem> const own{
+      std::uint32_t* const memory = memory_.row[0] + r * entry_->row.words;
+      cuda::row<Problem> const own{
           entry_,
           memory,
           place_.first_token + token,
           place_.head,
           geometry<Problem>::heads_are_units ? place_.head * c_.g.heads + head : place_.head,
           token < place_.tokens && (!geometry<Problem>::heads_are_units || head < c_.g.heads)};
-      *reinterpret_cast<slot_record<Problem>*>(memory + slot_record_at) = {
+      *reinterpret_cast<row_record<Problem>*>(memory + record) = {
           own, own.scores(),
-          own.exists ? rules_of<Problem>(c_, own, {memory_.range[token]}) : selection_rules{},
-          is_long};
+          own.exists ? rules_of<Problem>(c_, own, {memory_.range[token]}) : row_rules{}, is_long};
       places[r] = static_cast<std::uint32_t>((memory - c_.pool) / 32);
     }
   }
@@ -102,21 +92,9 @@ class unit_scan {
     return memory_.row[selection];
   }
   [[nodiscard]] __device__ ordered_key* scores(std::int32_t selection) const noexcept {
-    return reinterpret_cast<ordered_key*>(memory_.row[selection] + entry_->slot.scores);
+    return reinterpret_cast<ordered_key*>(memory_.row[selection] + entry_->row.scores);
   }
-  /// Where the score of a key goes, which the selection's range spans.
-  [[nodiscard]] __device__ ordered_key* place_of_score(std::int32_t selection,
-                                                       visible_range const& range,
-                                                       std::int32_t local) const noexcept {
-    ordered_key* const out = memory_.out[selection] + local;
-    return local < range.sinks_end ? out + (range.main_begin - range.sinks_end) : out;
-  }
-  /// The same where all keys of a tile are visible.
-  [[nodiscard]] __device__ ordered_key* place_of_score(std::int32_t selection,
-                                                       std::int32_t local) const noexcept {
-    return memory_.out[selection] + local;
-  }
-  /// No token sees a key after it.
+  /// No token sees a key behind it.
   [[nodiscard]] __device__ std::int32_t end() const noexcept { return seen_.end; }
   /// Whether every token sees all of these keys, and none of them is a sink.
   [[nodiscard]] __device__ bool all_see(std::int32_t first, std::int32_t keys) const noexcept {
@@ -126,7 +104,6 @@ class unit_scan {
   /// The first tile of [t, to) that any token of the unit sees, or `to`.
   [[nodiscard]] __device__ std::int32_t next_tile(std::int32_t t, std::int32_t to) const noexcept {
     std::int32_t const main = seen_.main_begin / tile_keys;
-    t = larger(t, seen_.first / tile_keys);
     if (t < main && std::int64_t{t} * tile_keys >= seen_.sinks_end) t = main;
     return t < to && std::int64_t{t} * tile_keys < seen_.end ? t : to;
   }
@@ -149,11 +126,16 @@ class unit_scan {
   /// The row of q of a token and one of the heads that are scored.
   [[nodiscard]] __device__ query_type const* query_row(std::int32_t token,
                                                        std::int32_t head) const noexcept {
-    return score_source_t<Problem>::query_row(c_.a, c_.g, query(token), place_.head, head);
+    location const at = query(token);
+    if constexpr (Problem::by_index) {
+      return c_.a.index.q.at(at.outer, head, at.token);
+    } else {
+      return c_.a.q.at(at.outer, place_.head * c_.g.heads + head, at.token);
+    }
   }
 
  private:
-  /// The tile with which a piece of the unit begins; after the last piece one that is after all.
+  /// The tile with which a piece of the unit begins; behind the last piece one that is behind all.
   [[nodiscard]] __device__ std::int32_t border(std::int32_t piece,
                                                std::int64_t pieces) const noexcept {
     std::int32_t const all = larger(entry_->extent.tiles, 1);
@@ -165,8 +147,7 @@ class unit_scan {
                                        static_cast<std::uint32_t>(pieces));
     }
     if constexpr (std::is_same_v<typename Problem::visibility, visibility::sliding_window>) {
-      // Before the first key, and between sinks and windows, there is nothing to scan.
-      tile = smaller(tile + seen_.first / tile_keys, all);
+      // Between sinks and windows there is nothing to scan.
       auto const sinks = static_cast<std::int32_t>(ceil_div(seen_.sinks_end, tile_keys));
       std::int32_t const gap = seen_.main_begin / tile_keys - sinks;
       if (tile > sinks && gap > 0) tile = smaller(tile + gap, all);
@@ -185,32 +166,25 @@ class unit_scan {
           range_of<Problem>(c_.p, c_.a, entry_->of, place_.first_token + thread);
     }
     if (thread < place_.tokens * c_.g.selections()) {
-      memory_.row[thread] = c_.unit_memory(b, unit) + thread * entry_->slot.words;
-    }
-    __syncthreads();
-    if (thread < place_.tokens * c_.g.selections()) {
-      compact_range const range{memory_.range[thread / c_.g.selections()]};
-      memory_.out[thread] = scores(thread) - range.gap() - range.range.first;
+      memory_.row[thread] = c_.unit_memory(b, unit) + thread * entry_->row.words;
     }
     __syncthreads();
     seen_ = {};
-    seen_.first = memory_.range[0].first;
     seen_.main_begin = memory_.range[0].main_begin;
     all_from_ = 0;
     all_to_ = memory_.range[0].end;
 #pragma unroll 1
     for (std::int32_t i = 0; i < place_.tokens; ++i) {
       visible_range const& r = memory_.range[i];
-      seen_.first = smaller(seen_.first, r.first);
       seen_.sinks_end = larger(seen_.sinks_end, r.sinks_end);
       seen_.main_begin = smaller(seen_.main_begin, r.main_begin);
       seen_.end = larger(seen_.end, r.end);
       all_from_ = larger(all_from_, r.main_begin);
-      all_to_ = smaller(all_to_, smaller(r.end, r.drafts_begin));
+      all_to_ = smaller(all_to_, r.end);
     }
   }
 
-  wave_view<Problem> const& c_;
+  context<Problem> const& c_;
   unit_memory<Rows>& memory_;
   // Read for every tile, so kept in registers:
   typename Problem::kv_source::tensors const kv_;
@@ -225,4 +199,14 @@ class unit_scan {
   std::int32_t all_to_ = 0;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+/// Scores of several heads become one, joined in head order.
+[[nodiscard]] __device__ inline float first_of_heads(options const& o) noexcept {
+  return o.combine == combine::max ? minus_infinity() : 0.0f;
+}
+[[nodiscard]] __device__ inline float join_heads(options const& o, float s, float next,
+                                                 std::int32_t head) noexcept {
+  if (o.combine == combine::max) return (next > s || next != next) ? next : s;
+  return head == 0 ? next : s + next;
+}
+
+}  // namespace tka::inline TKA_ABI::detail::cuda

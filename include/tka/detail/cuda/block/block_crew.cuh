@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// `Threads` threads, a multiple of 32: all of a block. See `one_thread` for the members.
 template <std::int32_t Threads>
@@ -44,4 +44,4 @@ struct block_crew {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

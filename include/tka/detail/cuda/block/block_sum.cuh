@@ -7,11 +7,11 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// The sum over this lane and those before it.
 [[nodiscard]] __device__ inline std::uint32_t inclusive_warp_sum(std::uint32_t sum) noexcept {
@@ -52,4 +52,4 @@ namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
   return warps + inclusive_warp_sum(own) - own;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

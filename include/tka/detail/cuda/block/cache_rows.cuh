@@ -7,14 +7,10 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/unit.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
-#include <tka/detail/cuda/work/math.cuh>
-#include <tka/detail/shared/problem.hpp>
-#include <tka/detail/shared/score/source.hpp>
 #include <tka/form.hpp>
-#include <tka/layout/mla_656.hpp>
-#include <tka/layout/page_132.hpp>
 #include <tka/scale_view.hpp>
 #include <tka/select/lightning_indexer.hpp>
 #include <tka/source/location.hpp>
@@ -23,7 +19,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// A location in few bytes; `outer` < 0: the key is not there.
 struct place {
@@ -31,7 +27,7 @@ struct place {
   std::int32_t token;
 };
 
-/// Rows of `dim` elements T, one after the other: plain and scaled caches.
+/// Rows of `dim` elements T, one behind the other: plain and scaled caches.
 template <class T>
 struct plain_rows {
   using element = T;
@@ -56,10 +52,9 @@ struct plain_rows {
 /// DeepSeek's 656-byte rows: 512 e4m3, four fp32 scales, 64 bf16. The last slice is bf16.
 struct mla_656_rows {
   using element = float8_e4m3_t;
-  using layout = mla_656_row;
   static constexpr int slice_dims = slice_bytes;
-  static constexpr int latent_slices = layout::latent_dim / slice_dims;
-  static_assert(layout::rope_dim * 2 == slice_bytes, "the rotated part is one slice");
+  static constexpr int latent_slices = 4;
+  static constexpr int scales_at = 512;
   static constexpr bool aligned = true;
   tensor_view<float8_e4m3_t const> view;
   int dim;  ///< 576 as keys, 512 as values
@@ -71,7 +66,7 @@ struct mla_656_rows {
     return dim > latent_slices * slice_dims ? latent_slices + 1 : latent_slices;
   }
   [[nodiscard]] __device__ int offset(int slice) const noexcept {
-    return slice == latent_slices ? layout::rope_at : slice * slice_bytes;
+    return slice * slice_bytes + (slice == latent_slices ? 16 : 0);
   }
   [[nodiscard]] __device__ int bytes(int) const noexcept { return slice_bytes; }
 };
@@ -87,8 +82,11 @@ struct page_132_rows {
   std::int64_t page_size;
 
   [[nodiscard]] __device__ char const* at(location l) const noexcept {
-    return reinterpret_cast<char const*>(view.at(l.outer, 0, 0)) +
-           page_132_geometry{page_size, dim}.row_at(l.token);
+    return reinterpret_cast<char const*>(view.at(l.outer, 0, 0)) + l.token * dim;
+  }
+  [[nodiscard]] __device__ float scale(location l) const noexcept {
+    return *reinterpret_cast<float const*>(reinterpret_cast<char const*>(view.at(l.outer, 0, 0)) +
+                                           page_size * dim + l.token * 4);
   }
   [[nodiscard]] __device__ int slices() const noexcept {
     return (dim + slice_dims - 1) / slice_dims;
@@ -124,13 +122,15 @@ template <class Problem>
 template <class Problem>
 [[nodiscard]] TKA_HOST_DEVICE inline auto scanned_keys(plan const& p, arguments<Problem> const& a,
                                                        std::int32_t head) noexcept {
-  using source = score_source_t<Problem>;
-  if constexpr (!source::by_products || source::is_attention_score) {
-    return attention_keys<Problem>(p, a, head);
-  } else if constexpr (std::is_same_v<typename source::key_layout, index_layout::page_132>) {
-    return page_132_rows{source::keys(a), source::dim(p.shape), p.shape.page_size};
+  if constexpr (Problem::by_index) {
+    using selection = typename Problem::selection;
+    if constexpr (std::is_same_v<typename selection::cache_layout, index_layout::page_132>) {
+      return page_132_rows{a.index.k, p.shape.index_dim, p.shape.page_size};
+    } else {
+      return plain_rows<typename selection::precision::key_type>{a.index.k, 0, p.shape.index_dim};
+    }
   } else {
-    return plain_rows<typename source::key_type>{source::keys(a), head, source::dim(p.shape)};
+    return attention_keys<Problem>(p, a, head);
   }
 }
 
@@ -161,7 +161,7 @@ template <class Problem>
   if constexpr (std::is_same_v<typename Problem::cache_layout, layout::scaled>) {
     return {a.scales.k, head, 0};
   } else if constexpr (std::is_same_v<typename Problem::cache_layout, layout::mla_656>) {
-    return {{}, 0, mla_656_row::scales_at};
+    return {{}, 0, mla_656_rows::scales_at};
   } else {
     return {{}, 0, 0};
   }
@@ -176,4 +176,4 @@ template <class Problem>
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

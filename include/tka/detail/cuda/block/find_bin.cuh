@@ -9,20 +9,20 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/block_sum.cuh>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 inline constexpr int digits = 3;
-inline constexpr int max_bins = 2048;
+inline constexpr int most_bins = 2048;
 
 /// 11, 11 and 10 bits.
-[[nodiscard]] TKA_HOST_DEVICE constexpr int shift_of(int digit) noexcept {
+[[nodiscard]] __device__ constexpr int shift_of(int digit) noexcept {
   return digit == 0 ? 21 : digit == 1 ? 10 : 0;
 }
-[[nodiscard]] TKA_HOST_DEVICE constexpr int bins_of(int digit) noexcept {
+[[nodiscard]] __device__ constexpr int bins_of(int digit) noexcept {
   return digit == 2 ? 1024 : 2048;
 }
 
@@ -44,15 +44,15 @@ struct digit_memory {
 [[nodiscard]] __device__ __forceinline__ digit_state find_bin(std::uint32_t const* histogram,
                                                               int digit, digit_state known,
                                                               digit_memory& memory) noexcept {
-  constexpr int max_own = max_bins / block_threads;
-  static_assert(max_own % 4 == 0 && 1024 / block_threads == max_own / 2);
+  constexpr int most_own = most_bins / block_threads;
+  static_assert(most_own % 4 == 0 && 1024 / block_threads == most_own / 2);
   // The first thread has the bins at the top.
   int const own = bins_of(digit) / block_threads;
   int const end = bins_of(digit) - static_cast<int>(threadIdx.x) * own;
-  std::uint32_t n[max_own];  // falling
+  std::uint32_t n[most_own];  // falling
   std::uint32_t sum = 0;
 #pragma unroll
-  for (int i = 0; i < max_own; i += 4) {
+  for (int i = 0; i < most_own; i += 4) {
     uint4 const four = i < own ? *reinterpret_cast<uint4 const*>(histogram + end - i - 4) : uint4{};
     n[i] = four.w;
     n[i + 1] = four.z;
@@ -65,7 +65,7 @@ struct digit_memory {
   if (before < known.wanted && known.wanted <= before + sum) {
     int bin = end - 1;
 #pragma unroll
-    for (int i = 0; i < max_own - 1; ++i) {
+    for (int i = 0; i < most_own - 1; ++i) {
       if (bin == end - 1 - i && before + n[i] < known.wanted) {
         before += n[i];
         --bin;
@@ -78,4 +78,4 @@ struct digit_memory {
   return memory.found;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -8,9 +8,8 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
@@ -18,7 +17,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Rows of q in shared memory, as the product type C, with a pitch that keeps banks apart.
 template <class C>
@@ -237,7 +236,7 @@ class key_products<float, Rows, Scaled, Tiles> {
   __device__ void each(int row_count, Use&& use) const noexcept {
 #pragma unroll
     for (int i = 0; i < own_rows; ++i) {
-      int const row = 2 * i + first_slot();
+      int const row = 2 * i + first_row();
       if (row < row_count) use(row, key(), Scaled ? total_[i] : sum_[i]);
     }
   }
@@ -246,7 +245,7 @@ class key_products<float, Rows, Scaled, Tiles> {
   [[nodiscard]] __device__ static int key() noexcept {
     return static_cast<int>(threadIdx.x) % tile_keys;
   }
-  [[nodiscard]] __device__ static int first_slot() noexcept {
+  [[nodiscard]] __device__ static int first_row() noexcept {
     return static_cast<int>(threadIdx.x) / tile_keys;
   }
 
@@ -262,7 +261,7 @@ class key_products<float, Rows, Scaled, Tiles> {
       for (int d = 0; d < step; ++d) k[d] = to_float(stored[d]);
 #pragma unroll
       for (int i = 0; i < own_rows; ++i) {
-        int const row = 2 * i + first_slot();
+        int const row = 2 * i + first_row();
         if (row < row_count) {
           float const* const x = q.row(row) + first_dim + chunk * step;
 #pragma unroll
@@ -283,4 +282,4 @@ class key_products<float, Rows, Scaled, Tiles> {
   float total_[Scaled ? own_rows : 1];
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

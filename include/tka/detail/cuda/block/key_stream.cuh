@@ -2,20 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// The keys of a slot on their way from scratch to the threads of a block.
+/// The keys of a row on their way from scratch to the threads of a block.
 
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/unit.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/shared_memory.cuh>
-#include <tka/detail/cuda/work/math.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// A key and its compact index.
 struct key_place {
@@ -29,7 +29,7 @@ struct item_range {
   std::int32_t end;
 };
 
-/// Keys of a slot next to one another, in scratch: `keys[i]` is compact index `first` + i. Four of
+/// Keys of a row next to one another, in scratch: `keys[i]` is compact index `first` + i. Four of
 /// them may be read at any multiple of four.
 struct key_run {
   ordered_key const* keys;
@@ -65,7 +65,7 @@ class key_stream {
       : own_(shared_address(memory) + 16 * threadIdx.x) {}
 
   /// use(i, key[4]) for the warp's share of the run, 128 keys a step, ascending: a lane has i to
-  /// i + 3. After the end there are keys of nothing.
+  /// i + 3. Behind the end there are keys of nothing.
   template <class Use>
   __device__ void each(key_run const& run, Use&& use) const noexcept {
     auto const [begin, end] = run.own();
@@ -101,4 +101,4 @@ class key_stream {
   std::uint32_t own_;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -7,10 +7,10 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// A ring of `stages` buffers of slice_size bytes. Each `advance` waits for the oldest buffer and
 /// frees the one before it. All threads of the block take part in all calls.
@@ -28,12 +28,12 @@ class slice_ring {
   /// How many buffers are filled before the first is read.
   [[nodiscard]] __device__ int ahead() const noexcept { return stages_ - 1; }
 
-  /// Waits for the oldest buffer. After it the one read before may be written again.
+  /// Waits for the oldest buffer. Behind it the one read before may be written again.
   [[nodiscard]] __device__ char const* advance() noexcept {
-    if (stages_ == max_buffers) {
-      wait_for_copies<max_buffers - 2>();
+    if (stages_ == most_stages) {
+      wait_for_copies<most_stages - 2>();
     } else {
-      wait_for_copies<min_buffers - 2>();
+      wait_for_copies<least_stages - 2>();
     }
     __syncthreads();
     char const* const ready = memory_ + out_ * slice_size;
@@ -72,4 +72,4 @@ __device__ inline void copy_line(char* buffer, int line, int chunk, char const* 
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

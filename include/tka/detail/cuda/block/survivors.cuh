@@ -8,25 +8,25 @@
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/key_stream.cuh>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
+#include <tka/detail/cuda/unit.cuh>
 #include <tka/detail/cuda/warp/shared_memory.cuh>
-#include <tka/detail/cuda/work/math.cuh>
 #include <tka/detail/shared/ordered_key.hpp>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Some keys of a run, in shared memory: each warp's of its own share, in order, as far as there is
 /// room.
 class survivors {
  public:
   /// For 64 keys a warp.
-  static constexpr int min_bytes = 64 * 6 * block_warps;
+  static constexpr int least_bytes = 64 * 6 * block_warps;
 
   /// `memory` begins at a multiple of 4 bytes.
   __device__ survivors(char* memory, int bytes) noexcept
-      : room_(smaller(max_of_a_warp, bytes / (6 * block_warps) / 2 * 2)),
+      : room_(smaller(most_of_a_warp, bytes / (6 * block_warps) / 2 * 2)),
         keys_(shared_address(memory) + threadIdx.x / 32 * 6 * static_cast<std::uint32_t>(room_)),
         indices_(keys_ + 4 * static_cast<std::uint32_t>(room_)) {}
 
@@ -59,7 +59,7 @@ class survivors {
         ++slot;
       }
     });
-    complete_ = __syncthreads_and(count_ <= room_ && end - begin <= max_of_a_warp) != 0;
+    complete_ = __syncthreads_and(count_ <= room_ && end - begin <= most_of_a_warp) != 0;
   }
 
   /// Whether there was room for all that stay, in all warps.
@@ -72,7 +72,7 @@ class survivors {
   }
 
  private:
-  static constexpr std::int32_t max_of_a_warp = 0xffff;  ///< indices have 16 bits
+  static constexpr std::int32_t most_of_a_warp = 0xffff;  ///< indices have 16 bits
 
   std::int32_t room_;
   std::uint32_t keys_;
@@ -82,4 +82,4 @@ class survivors {
   bool complete_ = false;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -2,30 +2,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// @file
-/// Blocks that work on one slot together: their memory, and how they wait for one another.
+/// Blocks that work on one row together: their memory, and how they wait for one another.
 
 #pragma once
 
 #include <tka/config.hpp>
 #include <tka/detail/cuda/block/find_bin.cuh>
-#include <tka/detail/cuda/tuning/select.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
-/// How blocks are cut into teams for the long slots of a wave.
-struct team_cut {
-  std::uint32_t size;  ///< blocks of a team
-  std::uint32_t teams;
-};
-
-/// In scratch. All zero when a stage begins; its histograms are again when a slot is done.
+/// In scratch. All zero when a stage begins; its histograms are again when a row is done.
 struct team_memory {
-  std::uint32_t histogram[digits][max_bins];
-  /// Of each block: keys above the threshold, equal to it. Twice: a block may come to its next slot
+  std::uint32_t histogram[digits][most_bins];
+  /// Of each block: keys above the threshold, equal to it. Twice: a block may come to its next row
   /// while another still reads those of the last.
-  std::uint32_t counts[2][max_team][2];
+  std::uint32_t counts[2][most_team][2];
   std::uint32_t forced;   ///< keys above -inf
   std::uint32_t arrived;  ///< at barriers, ever
   std::uint32_t unused[30];
@@ -38,12 +32,12 @@ struct team {
   std::int32_t size;
   std::int32_t rank;
   team_memory* memory;
-  std::uint32_t target;  ///< arrivals after the next barrier
-  std::uint32_t turn;    ///< of the counts: which are written next, once a slot, by all its blocks
+  std::uint32_t target;  ///< arrivals behind the next barrier
+  std::uint32_t turn;    ///< of the counts: which are written next, once a row, by all its blocks
 
   [[nodiscard]] __device__ bool alone() const noexcept { return size == 1; }
 
-  /// All threads of all its blocks; what they wrote before, all may read after it.
+  /// All threads of all its blocks; what they wrote before, all may read behind it.
   __device__ void wait() noexcept {
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -71,4 +65,4 @@ struct team {
   }
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

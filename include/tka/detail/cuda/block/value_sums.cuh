@@ -7,10 +7,8 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/arithmetic.cuh>
 #include <tka/detail/cuda/block/cache_rows.cuh>
-#include <tka/detail/cuda/tuning/attend.cuh>
-#include <tka/detail/cuda/tuning/block.cuh>
+#include <tka/detail/cuda/tuning.cuh>
 #include <tka/detail/cuda/warp/async_copy.cuh>
 #include <tka/detail/cuda/warp/matrix.cuh>
 #include <tka/detail/cuda/warp/widen.cuh>
@@ -18,16 +16,16 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Blocks of 128 dimensions that may have scales of their own.
-inline constexpr int max_value_blocks = max_v_dim / scale_block;
+inline constexpr int most_value_blocks = most_v_dim / scale_block;
 
 /// Probabilities of a tile in shared memory: as C where they are multiplied on tensor cores (a
 /// copy for each block of dimensions with scales of its own), else as fp32.
 template <class C, bool Scaled, int Heads>
 struct probabilities {
-  static constexpr int copies = Scaled && sizeof(C) == 2 ? max_value_blocks : 1;
+  static constexpr int copies = Scaled && sizeof(C) == 2 ? most_value_blocks : 1;
   /// Keeps banks apart; with copies there is room for half of that.
   static constexpr int pitch = tile_keys + (copies > 1 ? 4 : 8);
   C p[copies][Heads][pitch];
@@ -49,7 +47,7 @@ template <class Rows>
 template <class C, class Rows, bool Scaled, int Heads>
 class value_sums {
   using V = typename Rows::element;
-  static constexpr int own_tiles = max_v_dim / (16 * block_warps);
+  static constexpr int own_tiles = most_v_dim / (16 * block_warps);
   static constexpr int head_tiles = Heads / 8;
 
  public:
@@ -173,7 +171,7 @@ class value_sums {
 template <class Rows, bool Scaled, int Heads>
 class value_sums<float, Rows, Scaled, Heads> {
   using V = typename Rows::element;
-  static constexpr int own_dims = max_v_dim / block_threads;
+  static constexpr int own_dims = most_v_dim / block_threads;
 
  public:
   static constexpr bool widens = false;
@@ -238,4 +236,4 @@ class value_sums<float, Rows, Scaled, Heads> {
   float sum_[own_dims][Heads];
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -7,25 +7,25 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/cuda/dispatch/rows_kernel.cuh>
+#include <tka/detail/cuda/kernel/rows_kernel.cuh>
 #include <tka/status.hpp>
 
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// Enough to fill any device; blocks walk on to further rows.
-inline constexpr std::int64_t max_row_blocks = 4096;
+inline constexpr std::int64_t most_row_blocks = 4096;
 
 template <class Work>
 [[nodiscard]] status run_rows(Work const& work, cudaStream_t stream) noexcept {
-  std::int64_t blocks = work.most_rows() < max_row_blocks ? work.most_rows() : max_row_blocks;
+  std::int64_t blocks = work.most_rows() < most_row_blocks ? work.most_rows() : most_row_blocks;
   blocks *= work.sequences();
   // Without a row one block still looks at the sequences' ranges, where data gives them.
   if (blocks == 0 && Work::same_rows) return status::ok;
-  blocks = blocks < 1 ? 1 : blocks < max_row_blocks ? blocks : max_row_blocks;
+  blocks = blocks < 1 ? 1 : blocks < most_row_blocks ? blocks : most_row_blocks;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(blocks));
   config.blockDim = dim3(row_crew::size);
@@ -36,4 +36,4 @@ template <class Work>
                                                                         : status::launch_failed;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// 16 bytes; where `there` is false nothing is read and zeros are written.
 __device__ inline void copy_16_async(std::uint32_t to, void const* from, bool there) noexcept {
@@ -67,4 +67,4 @@ __device__ inline void wait_for_copies() noexcept {
   return line * 128 + ((chunk ^ (line & 7)) << 4);
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

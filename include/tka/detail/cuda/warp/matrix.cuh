@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// The 16 x 16 left operand of a warp: lane l holds rows l / 4 and l / 4 + 8.
 struct left_fragment {
@@ -69,4 +69,4 @@ __device__ inline void multiply_add(float (&sum)[4], left_fragment const& left,
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

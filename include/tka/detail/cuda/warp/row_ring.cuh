@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// A ring of `Stages` stages of 16 rows of 256 bytes. One cursor serves both ends: the stage under
 /// it is the oldest, and once it is read the next copies go there. So a stream begins with `Stages`
@@ -77,4 +77,4 @@ class row_ring {
   std::uint32_t cursor_ = 0;
 };
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -13,7 +13,7 @@
 
 #include <cstdint>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 [[nodiscard]] __device__ inline std::uint32_t shared_address(void const* p) noexcept {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
@@ -51,4 +51,4 @@ __device__ inline void count_shared(std::uint32_t address) noexcept {
   asm volatile("red.shared.add.u32 [%0], 1;" ::"r"(address) : "memory");
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

@@ -7,37 +7,19 @@
 #pragma once
 
 #include <tka/config.hpp>
-#include <tka/detail/shared/softmax_sums.hpp>
 #include <tka/options.hpp>
 
 #include <cuda_runtime_api.h>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
-/// What shared arithmetic asks of this backend.
-struct device_math {
-  [[nodiscard]] __device__ static float exp(float x) noexcept { return expf(x); }
-  [[nodiscard]] __device__ static float log(float x) noexcept { return logf(x); }
-  [[nodiscard]] __device__ static float exp_of_lse(float x) noexcept { return expf(x); }
-};
-using softmax_sums = basic_softmax_sums<device_math>;
-
-/// How scores of several heads become one: see `query_key_source`.
-struct device_arithmetic {
-  /// NaN passes.
-  [[nodiscard]] __device__ static float larger(float a, float b) noexcept {
-    return b > a || b != b ? b : a;
-  }
-  [[nodiscard]] __device__ static float add(float a, float b) noexcept { return a + b; }
-  [[nodiscard]] __device__ static float multiply_add(float a, float b, float c) noexcept {
-    return __fmaf_rn(a, b, c);
-  }
-  /// NaN passes.
-  [[nodiscard]] __device__ static float rectified(float x) noexcept { return x <= 0.0f ? 0.0f : x; }
-};
+/// -inf, without a call that device code must not make.
+[[nodiscard]] __device__ inline float minus_infinity() noexcept {
+  return __int_as_float(static_cast<int>(0xff800000u));
+}
 
 /// Not inlined: rarely used, and long.
-[[nodiscard]] __device__ TKA_OUT_OF_LINE inline float soft_capped(float s, float cap) noexcept {
+[[nodiscard]] __device__ __noinline__ inline float soft_capped(float s, float cap) noexcept {
   return cap * tanhf(s / cap);
 }
 
@@ -45,6 +27,45 @@ struct device_arithmetic {
   float const s = score * o.scale;
   return o.soft_cap > 0.0f ? soft_capped(s, o.soft_cap) : s;
 }
+
+/// Sums over a set of logits x: max, sum of e^(x - max), sum of e^(x - max) * (x - max). The empty
+/// set has sum 0.
+struct softmax_sums {
+  float max = minus_infinity();
+  float sum = 0.0f;
+  float weighted = 0.0f;
+
+  [[nodiscard]] __device__ bool empty() const noexcept { return sum == 0.0f; }
+  [[nodiscard]] __device__ float lse() const noexcept {
+    return empty() ? minus_infinity() : max + logf(sum);
+  }
+  /// - sum p ln p; 0 for the empty set.
+  [[nodiscard]] __device__ float entropy() const noexcept {
+    return empty() ? 0.0f : logf(sum) - weighted / sum;
+  }
+  /// Refers the sums to another maximum; returns the factor for what else was summed with them.
+  __device__ float refer_to(float new_max) noexcept {
+    float const factor = empty() ? 0.0f : expf(max - new_max);
+    // Zero times infinity must not arise where nothing was summed yet or all of it vanishes.
+    weighted = factor == 0.0f ? 0.0f : factor * (weighted + sum * (max - new_max));
+    sum *= factor;
+    max = new_max;
+    return factor;
+  }
+  /// Adds a later part.
+  __device__ void merge(softmax_sums other) noexcept {
+    if (other.empty()) return;
+    if (empty()) {
+      *this = other;
+      return;
+    }
+    float const most = other.max > max ? other.max : max;
+    refer_to(most);
+    other.refer_to(most);
+    sum += other.sum;
+    weighted += other.weighted;
+  }
+};
 
 [[nodiscard]] __device__ inline float warp_max(float x) noexcept {
 #pragma unroll
@@ -66,7 +87,7 @@ __device__ inline void exponentials(float (&x)[4], float max, float& sum,
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     float const below = x[i] - max;
-    float const p = x[i] == minus_infinity ? 0.0f : expf(below);
+    float const p = x[i] == minus_infinity() ? 0.0f : expf(below);
     own += p;
     own_weighted += p == 0.0f ? 0.0f : p * below;
     x[i] = p;
@@ -88,7 +109,7 @@ __device__ inline void exponentials(float (&x)[4], float max, float& sum,
   most = warp_max(most);
   nan = __any_sync(0xffffffffu, nan);
   float factor = 1.0f;
-  if (nan || most > minus_infinity) {
+  if (nan || most > minus_infinity()) {
     float sum = 0.0f;
     float weighted = 0.0f;
     factor = sums.refer_to(most);
@@ -105,11 +126,11 @@ __device__ inline void exponentials(float (&x)[4], float max, float& sum,
 /// The sums over all that the lanes have. All lanes get them.
 [[nodiscard]] __device__ inline softmax_sums merge_lanes(softmax_sums own) noexcept {
   softmax_sums all{};
-  all.max = warp_max(own.empty() ? minus_infinity : own.max);
+  all.max = warp_max(own.empty() ? minus_infinity() : own.max);
   if (!own.empty()) own.refer_to(all.max);
   all.sum = warp_sum(own.sum);
   all.weighted = warp_sum(own.weighted);
   return all;
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda

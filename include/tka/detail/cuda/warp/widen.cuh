@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda {
+namespace tka::inline TKA_ABI::detail::cuda {
 
 /// The type in which queries of type Q meet keys of type K; void: not served.
 template <class Q, class K>
@@ -74,4 +74,4 @@ template <class T>
   }
 }
 
-}  // namespace tka::inline TKA_ABI::detail::inline TKA_BUILD::cuda
+}  // namespace tka::inline TKA_ABI::detail::cuda
